@@ -1,0 +1,152 @@
+//! What can be bought and what it unlocks. Changes are commands that go through `commit` like everything else.
+
+use crate::ids::ProductId;
+use crate::observation::Store;
+use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// A product in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// Our id.
+    pub id: ProductId,
+    /// The store's product id.
+    pub product_id: String,
+    /// Absent: every store's product of that id.
+    #[serde(default)]
+    pub store: Option<Store>,
+    /// For people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What it unlocks, sorted, without repeats.
+    #[serde(default)]
+    pub entitlements: Vec<String>,
+    /// Decides up-, cross- and downgrade inside a group: higher is better, equal is a crossgrade.
+    #[serde(default)]
+    pub rank: Option<i32>,
+    /// Products that replace each other.
+    #[serde(default)]
+    pub group: Option<String>,
+}
+
+/// An entitlement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entitlement {
+    /// Named by its owner, e.g. `pro`.
+    pub id: String,
+    /// For people.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// All products and entitlements, with the revision that the journal notes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Counts changes.
+    pub revision: u64,
+    /// Products by (store's product id, store); the entry without a store stands for every store.
+    #[serde(with = "as_list")]
+    pub products: BTreeMap<(String, Option<Store>), Product>,
+    /// Entitlements by id.
+    pub entitlements: BTreeMap<String, Entitlement>,
+}
+
+impl Catalogue {
+    /// The product of that id in that store: the store's own entry first, else the one for every store.
+    #[must_use]
+    pub fn product(&self, store: Store, product_id: &str) -> Option<&Product> {
+        let find = |store: Option<Store>| self.products.get(&(product_id, store) as &dyn ProductKey);
+        find(Some(store)).or_else(|| find(None))
+    }
+
+    /// What that product unlocks; empty for one that is not mapped. A grant's product names its entitlement.
+    #[must_use]
+    pub fn entitlements_of(&self, store: Store, product_id: &str) -> &[String] {
+        match self.product(store, product_id) {
+            Some(product) => &product.entitlements,
+            None if store == Store::Promotional => granted_entitlement(product_id)
+                .and_then(|id| self.entitlements.get(id))
+                .map_or(&[], |entitlement| std::slice::from_ref(&entitlement.id)),
+            None => &[],
+        }
+    }
+}
+
+/// The key of a product, owned or borrowed: a map whose keys are pairs cannot be searched with a borrowed half otherwise,
+/// and products are looked up several times for each notification.
+trait ProductKey {
+    fn parts(&self) -> (&str, Option<Store>);
+}
+
+impl ProductKey for (String, Option<Store>) {
+    fn parts(&self) -> (&str, Option<Store>) {
+        (&self.0, self.1)
+    }
+}
+
+impl ProductKey for (&str, Option<Store>) {
+    fn parts(&self) -> (&str, Option<Store>) {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn ProductKey + 'a> for (String, Option<Store>) {
+    fn borrow(&self) -> &(dyn ProductKey + 'a) {
+        self
+    }
+}
+
+/// Ordered as the pairs themselves are, which is what `Borrow` demands.
+impl Ord for dyn ProductKey + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for dyn ProductKey + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn ProductKey + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn ProductKey + '_ {}
+
+/// RevenueCat's prefix of a grant's product (lifecycle.md section 12).
+const GRANT_PREFIX: &str = "rc_promo_";
+
+/// The product id of a grant of `entitlement`: `rc_promo_pro_lifetime`. `span` is a word without `_`: `lifetime`,
+/// `monthly`, `custom`.
+#[must_use]
+pub fn grant_product_id(entitlement: &str, span: &str) -> String {
+    format!("{GRANT_PREFIX}{entitlement}_{span}")
+}
+
+/// The entitlement that a grant's product names.
+#[must_use]
+pub fn granted_entitlement(product_id: &str) -> Option<&str> {
+    product_id.strip_prefix(GRANT_PREFIX)?.rsplit_once('_').map(|(entitlement, _span)| entitlement)
+}
+
+mod as_list {
+    use super::{BTreeMap, Product, Store};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    type Products = BTreeMap<(String, Option<Store>), Product>;
+
+    pub(super) fn serialize<S: Serializer>(products: &Products, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(products.values())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Products, D::Error> {
+        let list = Vec::<Product>::deserialize(d)?;
+        Ok(list.into_iter().map(|product| ((product.product_id.clone(), product.store), product)).collect())
+    }
+}
