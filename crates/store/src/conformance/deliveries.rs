@@ -1,0 +1,156 @@
+//! How far destinations have come.
+
+use super::*;
+use crate::records::*;
+use crate::*;
+use paidup_lifecycle::ids::{DestinationId, EventId};
+
+cases! {
+    a_settlement_is_saved_whole,
+    parked_events_are_replaced_and_removed,
+    a_refused_settlement_leaves_nothing,
+    attempts_filter_and_page,
+    old_attempts_are_pruned,
+}
+
+/// One of everything, about the event at position 1.
+pub(super) fn settlement(destination: DestinationId, event_id: EventId) -> Settlement {
+    Settlement {
+        destination,
+        progress: vec![Progress { partition: 0, cursor: 1, settled: vec![(3, 5), (9, 9)] }],
+        parked: vec![parked(event_id, 1)],
+        unparked: Vec::new(),
+        attempts: vec![attempt(event_id, 1, 1)],
+    }
+}
+
+fn parked(event_id: EventId, position: u64) -> Parked {
+    Parked {
+        partition: 0,
+        position,
+        event_id,
+        lane: vec![1, 2, 3],
+        attempts: 2,
+        parked_at: at(5),
+        next_try_at: at(9),
+        last_error: Some("503".to_owned()),
+        replay: false,
+    }
+}
+
+fn attempt(event_id: EventId, position: u64, second: i64) -> AttemptRecord {
+    AttemptRecord {
+        partition: 0,
+        position,
+        event_id,
+        attempt: 1,
+        at: at(second),
+        duration_ms: 12,
+        status: Some(204),
+        state: DeliveryState::Delivered,
+        detail: None,
+    }
+}
+
+async fn a_settlement_is_saved_whole(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let told = settlement(hook, EventId([1; 16]));
+    store.settle(told.clone()).await.unwrap();
+    assert_eq!(store.progress(hook).await.unwrap(), told.progress);
+    assert_eq!(store.parked(hook, 10).await.unwrap(), told.parked);
+    let attempts = store.attempts(AttemptQuery { limit: 10, ..AttemptQuery::default() }).await.unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].destination, &attempts[0].record), (hook, &told.attempts[0]));
+    let other = store.put_destination(destination("other", Start::Beginning)).await.unwrap().id;
+    assert_eq!(store.parked(other, 10).await.unwrap(), [], "each destination has its own");
+    assert_eq!(store.progress(other).await.unwrap()[0].cursor, 0);
+}
+
+async fn parked_events_are_replaced_and_removed(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let nothing =
+        Settlement { destination: hook, progress: vec![], parked: vec![], unparked: vec![], attempts: vec![] };
+    let first: Vec<Parked> = (1..=3).map(|position| parked(EventId([1; 16]), position)).collect();
+    store.settle(Settlement { parked: first.clone(), ..nothing.clone() }).await.unwrap();
+    let mut again = first[1].clone();
+    again.attempts = 3;
+    again.replay = true;
+    again.last_error = None;
+    let moved = Settlement { parked: vec![again.clone()], unparked: vec![(0, 1), (0, 77)], ..nothing.clone() };
+    store.settle(moved).await.unwrap();
+    assert_eq!(store.parked(hook, 10).await.unwrap(), [again.clone(), first[2].clone()]);
+    assert_eq!(store.parked(hook, 1).await.unwrap(), [again.clone()]);
+    // Removed and parked anew in one batch: it waits.
+    let both = Settlement { parked: vec![again.clone()], unparked: vec![(0, 2), (0, 3)], ..nothing };
+    store.settle(both).await.unwrap();
+    assert_eq!(store.parked(hook, 10).await.unwrap(), [again]);
+}
+
+async fn a_refused_settlement_leaves_nothing(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let mut bad = settlement(hook, EventId([1; 16]));
+    bad.attempts[0].attempt = 0;
+    store.settle(bad).await.unwrap_err();
+    assert_eq!(store.progress(hook).await.unwrap()[0].cursor, 0);
+    assert_eq!(store.parked(hook, 10).await.unwrap(), []);
+}
+
+async fn attempts_filter_and_page(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let other = store.put_destination(destination("other", Start::Beginning)).await.unwrap().id;
+    let (one, two) = (EventId([1; 16]), EventId([2; 16]));
+    let mut attempts: Vec<AttemptRecord> = (1..=4).map(|second| attempt(one, 1, second)).collect();
+    attempts[1].state = DeliveryState::Retrying;
+    attempts[1].status = Some(503);
+    attempts[2].state = DeliveryState::Failed;
+    attempts[2].status = None;
+    attempts[2].detail = Some("connection refused".to_owned());
+    attempts[3].event_id = two;
+    for (place, record) in attempts.iter().enumerate() {
+        let destination = if place == 0 { other } else { hook };
+        let attempts = vec![record.clone()];
+        let settlement = Settlement { destination, progress: vec![], parked: vec![], unparked: vec![], attempts };
+        store.settle(settlement).await.unwrap();
+    }
+    let all = || AttemptQuery { limit: 10, ..AttemptQuery::default() };
+    let cases = [
+        ("all", all(), vec![4, 3, 2, 1]),
+        ("limit", AttemptQuery { limit: 1, ..all() }, vec![4]),
+        ("destination", AttemptQuery { destination: Some(hook), ..all() }, vec![4, 3, 2]),
+        ("event", AttemptQuery { event: Some(one), ..all() }, vec![3, 2, 1]),
+        ("event at a destination", AttemptQuery { event: Some(one), destination: Some(hook), ..all() }, vec![3, 2]),
+        ("retrying", AttemptQuery { state: Some(DeliveryState::Retrying), ..all() }, vec![2]),
+        ("delivered", AttemptQuery { state: Some(DeliveryState::Delivered), ..all() }, vec![4, 1]),
+        ("status", AttemptQuery { status: Some(503), ..all() }, vec![2]),
+        ("from", AttemptQuery { from: Some(at(3)), ..all() }, vec![4, 3]),
+        ("to", AttemptQuery { to: Some(at(3)), ..all() }, vec![2, 1]),
+        (
+            "failed elsewhere",
+            AttemptQuery { state: Some(DeliveryState::Failed), destination: Some(other), ..all() },
+            vec![],
+        ),
+        ("unknown destination", AttemptQuery { destination: Some(DestinationId([9; 16])), ..all() }, vec![]),
+    ];
+    for (name, query, expected) in cases {
+        let listed = store.attempts(query).await.unwrap();
+        let seconds: Vec<i64> = listed.iter().map(|one| one.record.at.since(at(0)).as_secs() as i64).collect();
+        assert_eq!(seconds, expected, "{name}");
+    }
+    let newest = store.attempts(all()).await.unwrap();
+    let before = Some(newest[1].number);
+    let older = store.attempts(AttemptQuery { before, ..all() }).await.unwrap();
+    assert_eq!(older, newest[2..]);
+}
+
+async fn old_attempts_are_pruned(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    for chunk in 0..5 {
+        let attempts = (0..500).map(|number| attempt(EventId([1; 16]), 1, chunk * 500 + number)).collect();
+        let settlement = Settlement { destination: hook, progress: vec![], parked: vec![], unparked: vec![], attempts };
+        store.settle(settlement).await.unwrap();
+    }
+    assert_eq!(store.prune_attempts(at(2100)).await.unwrap(), 2100);
+    assert_eq!(store.prune_attempts(at(2100)).await.unwrap(), 0);
+    let left = store.attempts(AttemptQuery { limit: 10_000, ..AttemptQuery::default() }).await.unwrap();
+    assert_eq!(left.len(), 400);
+}

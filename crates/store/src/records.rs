@@ -1,0 +1,417 @@
+//! The records that go in and come out. Plain; no SQL.
+
+use bytes::Bytes;
+use paidup_lifecycle::closed_set;
+use paidup_lifecycle::event::EventType;
+use paidup_lifecycle::filter::Filter;
+use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
+use paidup_lifecycle::observation::Environment;
+use paidup_lifecycle::time::Timestamp;
+
+/// What a source received, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptNotification {
+    /// Derived from source and `external_id`.
+    pub id: NotificationId,
+    /// Who received it.
+    pub source_id: SourceId,
+    /// The store's own id.
+    pub external_id: String,
+    /// The store's name of its type.
+    pub label: String,
+    /// Our time.
+    pub received_at: Timestamp,
+    /// The body, or its own part when `shared` is not empty or `packed` is set.
+    pub body: Bytes,
+    /// `body` went through the source's `pack`.
+    pub packed: bool,
+    /// Parts that it shares with others: stored once each.
+    pub shared: Vec<Bytes>,
+    /// What came of it.
+    pub outcome: NotificationOutcome,
+    /// The purchase that it was about, when it was about one.
+    pub purchase_id: Option<PurchaseId>,
+}
+
+closed_set! {
+    /// What came of a notification.
+    pub enum NotificationOutcome {
+        /// It said something about purchases.
+        Observed = "observed",
+        /// The store tested the line.
+        Test = "test",
+        /// Of a type that this version does not know.
+        Unknown = "unknown",
+        /// Known and of no consequence for a purchase.
+        Informative = "informative",
+    }
+}
+
+/// What was decided on. The store adds partition, number and digests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRecord {
+    /// Our time.
+    pub decided_at: Timestamp,
+    /// `paidup_lifecycle::engine::ENGINE_VERSION`.
+    pub engine_version: u32,
+    /// The catalogue that it was decided with.
+    pub catalogue_revision: u64,
+    /// The policies that it was decided with.
+    pub policy_revision: u64,
+    /// From which ids were minted.
+    pub seed: [u8; 16],
+    /// The command as JSON. Notifications stand in it by their ids.
+    pub input: Bytes,
+    /// The notifications that it read.
+    pub notifications: Vec<NotificationId>,
+}
+
+/// A journal record in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// Partition.
+    pub partition: u16,
+    /// From 1, without gaps.
+    pub entry: u64,
+    /// What was decided on.
+    pub record: JournalRecord,
+}
+
+/// A row that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mismatch {
+    /// Table.
+    pub table: &'static str,
+    /// Row, for people.
+    pub row: String,
+    /// Column, where it can be told.
+    pub column: Option<&'static str>,
+    /// What is wrong.
+    pub detail: String,
+}
+
+closed_set! {
+    /// Tables that folding the journal gives.
+    pub enum DerivedTable {
+        /// Events.
+        Events = "events",
+        /// Purchases.
+        Purchases = "purchases",
+        /// Customers.
+        Customers = "customers",
+        /// Aliases.
+        Aliases = "aliases",
+        /// Catalogue.
+        Catalogue = "catalogue",
+    }
+}
+
+/// Which events to list; newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventQuery {
+    /// Only of these types; empty: all.
+    pub types: Vec<EventType>,
+    /// Only of this customer.
+    pub customer: Option<CustomerId>,
+    /// Only about this purchase.
+    pub purchase: Option<PurchaseId>,
+    /// Only of this environment.
+    pub environment: Option<Environment>,
+    /// Only of this source.
+    pub source: Option<SourceId>,
+    /// Detected at or after.
+    pub from: Option<Timestamp>,
+    /// Detected before.
+    pub to: Option<Timestamp>,
+    /// Only older than this position.
+    pub before_position: Option<u64>,
+    /// At most so many (1-200).
+    pub limit: usize,
+}
+
+/// Which notifications to list; newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NotificationQuery {
+    /// Only of this source.
+    pub source: Option<SourceId>,
+    /// Only with this outcome.
+    pub outcome: Option<NotificationOutcome>,
+    /// Only older than this number.
+    pub before: Option<u64>,
+    /// At most so many (1-200).
+    pub limit: usize,
+}
+
+/// A question that waits for its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuestionRecord {
+    /// About what.
+    pub purchase_id: PurchaseId,
+    /// Whom to ask.
+    pub source_id: SourceId,
+    /// In the store's words.
+    pub store_purchase_id: String,
+    /// Why.
+    pub why: String,
+    /// When it was first due.
+    pub asked_since: Timestamp,
+    /// Not before.
+    pub ask_at: Timestamp,
+    /// Tries so far.
+    pub attempts: u32,
+    /// What came of the last one.
+    pub last_error: Option<String>,
+}
+
+/// A source as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRecord {
+    /// Its id.
+    pub id: SourceId,
+    /// `app_store`, ...
+    pub kind: String,
+    /// For people.
+    pub name: String,
+    /// Settings as JSON, secrets encrypted by the hub.
+    pub settings: Vec<u8>,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+closed_set! {
+    /// What must stay in order (contract.md).
+    pub enum LaneOrder {
+        /// One purchase's events.
+        Purchase = "purchase",
+        /// One customer's events.
+        Customer = "customer",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+closed_set! {
+    /// Whether a destination is served.
+    pub enum DestinationState {
+        /// Served.
+        Active = "active",
+        /// Held by a person; catches up when resumed.
+        Paused = "paused",
+        /// Held by us: it said that it is gone, its credentials are wrong, or too many events could not be rendered.
+        SwitchedOff = "switched_off",
+    }
+}
+
+/// Where a new destination starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the head of the transaction that creates it.
+    Now,
+    /// At the first event kept.
+    Beginning,
+    /// At the first event detected at or after.
+    At(Timestamp),
+}
+
+/// A filter, and from which position on it holds.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FilterVersion {
+    /// Partition and first position, for each partition; a partition that is not named: from 1.
+    pub from: Vec<(u16, u64)>,
+    /// The filter.
+    pub filter: Filter,
+}
+
+/// A destination as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationRecord {
+    /// Its id.
+    pub id: DestinationId,
+    /// `webhook`, ...
+    pub kind: String,
+    /// For people.
+    pub name: String,
+    /// Settings as JSON, secrets encrypted by the hub.
+    pub settings: Vec<u8>,
+    /// What must stay in order.
+    pub order: LaneOrder,
+    /// Filters, oldest first. `put_destination` resolves a version with an empty `from` to the head of its transaction.
+    pub filters: Vec<FilterVersion>,
+    /// Only used when it is created.
+    pub start: Start,
+    /// Whether it is served.
+    pub state: DestinationState,
+    /// Why not.
+    pub state_reason: Option<String>,
+    /// Since when it is in that state.
+    pub state_since: Timestamp,
+    /// Since when it exists.
+    pub created_at: Timestamp,
+}
+
+/// How far a destination has come in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Partition.
+    pub partition: u16,
+    /// Everything up to here is settled or parked.
+    pub cursor: u64,
+    /// Settled ranges above the cursor, first and last position, ascending, not touching.
+    pub settled: Vec<(u64, u64)>,
+}
+
+/// An event that waits for its next try, or behind one in its lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Partition.
+    pub partition: u16,
+    /// Place in the log.
+    pub position: u64,
+    /// The event.
+    pub event_id: EventId,
+    /// The lane's name: the purchase's or customer's id.
+    pub lane: Vec<u8>,
+    /// Tries so far; 0: it waits behind another.
+    pub attempts: u32,
+    /// First failure.
+    pub parked_at: Timestamp,
+    /// Not before.
+    pub next_try_at: Timestamp,
+    /// What came of the last try.
+    pub last_error: Option<String>,
+    /// A person asked for it (replay); it is delivered even when it was settled before.
+    pub replay: bool,
+}
+
+/// What one batch of deliveries came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// Whose.
+    pub destination: DestinationId,
+    /// New progress of the partitions that moved.
+    pub progress: Vec<Progress>,
+    /// Inserted or replaced, by (partition, position).
+    pub parked: Vec<Parked>,
+    /// Removed.
+    pub unparked: Vec<(u16, u64)>,
+    /// Appended.
+    pub attempts: Vec<AttemptRecord>,
+}
+
+closed_set! {
+    /// How a delivery stands.
+    pub enum DeliveryState {
+        /// Arrived.
+        Delivered = "delivered",
+        /// Will be tried again.
+        Retrying = "retrying",
+        /// Given up.
+        Failed = "failed",
+        /// Not needed.
+        Skipped = "skipped",
+    }
+}
+
+/// One try at delivering one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// Partition of the event.
+    pub partition: u16,
+    /// Place of the event.
+    pub position: u64,
+    /// The event.
+    pub event_id: EventId,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u32,
+    /// HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// What it came to.
+    pub state: DeliveryState,
+    /// Why, and an excerpt of the answer (at most 500 bytes), never secrets.
+    pub detail: Option<String>,
+}
+
+/// An attempt in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Number, for paging.
+    pub number: u64,
+    /// Whose.
+    pub destination: DestinationId,
+    /// What.
+    pub record: AttemptRecord,
+}
+
+/// Which attempts to list; newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AttemptQuery {
+    /// Only to this destination.
+    pub destination: Option<DestinationId>,
+    /// Only of this event.
+    pub event: Option<EventId>,
+    /// Only those that came to this.
+    pub state: Option<DeliveryState>,
+    /// Only with this HTTP status.
+    pub status: Option<u16>,
+    /// At or after.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+    /// Only older than this number.
+    pub before: Option<u64>,
+    /// At most so many (1-200).
+    pub limit: usize,
+}
+
+/// A key, without the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// For people.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// `read`, `write`, `admin`, `ingest`, `portal`.
+    pub scopes: Vec<String>,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Until when; `None`: for ever.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An answer that was given for an Idempotency-Key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotentRecord {
+    /// The API key's id and the Idempotency-Key.
+    pub key: String,
+    /// SHA-256 of method, path and body: another request under the same key is a conflict.
+    pub request: [u8; 32],
+    /// Status.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// How the store is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Positions of the partitions.
+    pub heads: Vec<(u16, u64)>,
+    /// Commands that wait for the writer.
+    pub queued: u64,
+    /// Transactions so far.
+    pub transactions: u64,
+    /// Commands so far.
+    pub commands: u64,
+    /// The last write failed, with its reason; `None`: it did not.
+    pub failing: Option<String>,
+}

@@ -1,0 +1,155 @@
+//! What the clock waits for: deadlines of purchases, and questions for stores.
+
+use super::db::{Db, Outcome, id16, limit_of, time};
+use super::purchases;
+use crate::records::QuestionRecord;
+use paidup_lifecycle::ids::{PurchaseId, SourceId};
+use paidup_lifecycle::time::Timestamp;
+use rusqlite::Row;
+
+/// Most stale rows that one look steps over, and one sweep removes (under 5 ms).
+const SWEPT: usize = 1000;
+
+/// Notes when to look at a purchase again.
+pub(super) fn put_deadline(db: &Db, due_at: i64, purchase_key: i64) -> Outcome<()> {
+    db.conn
+        .prepare_cached("INSERT OR IGNORE INTO deadlines (due_at, purchase_key) VALUES (?1, ?2)")?
+        .execute((due_at, purchase_key))?;
+    Ok(())
+}
+
+/// A row of deadlines: when, and the purchase's key.
+pub(super) type Deadline = (i64, i64);
+
+/// What a look at the deadlines found.
+pub(super) struct Due {
+    pub(super) purchases: Vec<(Timestamp, PurchaseId)>,
+    /// Rows that are no purchase's deadline any more: to be swept.
+    pub(super) stale: Vec<Deadline>,
+    /// It stopped at its bound of stale rows: sweep, then look again.
+    pub(super) more: bool,
+}
+
+pub(super) const DUE: &str = "
+    SELECT d.due_at, d.purchase_key, p.id, p.next_deadline_at
+    FROM deadlines d
+    LEFT JOIN purchases p ON p.key = d.purchase_key
+    WHERE d.due_at <= ?1
+    ORDER BY d.due_at, d.purchase_key";
+
+/// Purchases with a deadline up to `now`, earliest first.
+pub(super) fn due(db: &Db, now: Timestamp, limit: usize) -> Outcome<Due> {
+    let mut statement = db.conn.prepare_cached(DUE)?;
+    let mut rows = statement.query([now.as_millis()])?;
+    let mut due = Due { purchases: Vec::new(), stale: Vec::new(), more: false };
+    while due.purchases.len() < limit {
+        if due.stale.len() >= SWEPT {
+            due.more = true;
+            break;
+        }
+        let Some(row) = rows.next()? else { break };
+        let (due_at, key, deadline): (i64, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(3)?);
+        if deadline == Some(due_at) {
+            let id = id16(row.get_ref(2)?.as_blob().unwrap_or_default(), "purchases", "id")?;
+            due.purchases.push((time(due_at), PurchaseId(id)));
+        } else {
+            due.stale.push((due_at, key));
+        }
+    }
+    Ok(due)
+}
+
+/// Removes stale rows; one that has become a purchase's deadline in the meantime stays.
+pub(super) fn sweep(db: &Db, stale: &[Deadline]) -> Outcome<()> {
+    let mut statement = db.conn.prepare_cached(
+        "DELETE FROM deadlines
+         WHERE due_at = ?1 AND purchase_key = ?2
+           AND NOT EXISTS (SELECT 1 FROM purchases WHERE key = ?2 AND next_deadline_at = ?1)",
+    )?;
+    for row in stale {
+        statement.execute(*row)?;
+    }
+    Ok(())
+}
+
+/// Removes what has been looked at.
+pub(super) fn forget(db: &Db, done: &[(Timestamp, PurchaseId)]) -> Outcome<()> {
+    for (due_at, purchase) in done {
+        if let Some(key) = purchases::slot(db, *purchase)?.key {
+            db.conn
+                .prepare_cached("DELETE FROM deadlines WHERE due_at = ?1 AND purchase_key = ?2")?
+                .execute((due_at.as_millis(), key))?;
+        }
+    }
+    Ok(())
+}
+
+const QUESTION: &str = "
+    SELECT purchase_id, source_id, store_purchase_id, why, asked_since, ask_at, attempts, last_error
+    FROM questions";
+
+/// Asks, or asks something else: one question waits for a purchase.
+pub(super) fn put_question(db: &Db, question: &QuestionRecord) -> Outcome<()> {
+    db.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO questions
+                 (purchase_id, source_id, store_purchase_id, why, asked_since, ask_at, attempts, last_error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute((
+            question.purchase_id.0,
+            question.source_id.0,
+            &question.store_purchase_id,
+            &question.why,
+            question.asked_since.as_millis(),
+            question.ask_at.as_millis(),
+            question.attempts,
+            &question.last_error,
+        ))?;
+    Ok(())
+}
+
+/// Asks again later; not when the question was answered in the meantime, which must not bring it back.
+pub(super) fn postpone(db: &Db, question: &QuestionRecord) -> Outcome<()> {
+    if question_of(db, question.purchase_id)?.is_some() {
+        put_question(db, question)?;
+    }
+    Ok(())
+}
+
+pub(super) fn forget_question(db: &Db, purchase: PurchaseId) -> Outcome<()> {
+    db.conn.prepare_cached("DELETE FROM questions WHERE purchase_id = ?1")?.execute([purchase.0])?;
+    Ok(())
+}
+
+/// The question that waits about a purchase.
+pub(super) fn question_of(db: &Db, purchase: PurchaseId) -> Outcome<Option<QuestionRecord>> {
+    let mut statement = db.conn.prepare_cached(&format!("{QUESTION} WHERE purchase_id = ?1"))?;
+    let mut rows = statement.query([purchase.0])?;
+    rows.next()?.map(read_question).transpose()
+}
+
+/// Questions that may be asked up to `until`, earliest first; `None`: all.
+pub(super) fn questions(db: &Db, until: Option<Timestamp>, limit: usize) -> Outcome<Vec<QuestionRecord>> {
+    let sql = format!("{QUESTION} WHERE ask_at <= ?1 ORDER BY ask_at LIMIT ?2");
+    let mut statement = db.conn.prepare_cached(&sql)?;
+    let mut rows = statement.query((until.map_or(i64::MAX, Timestamp::as_millis), limit_of(limit)))?;
+    let mut questions = Vec::new();
+    while let Some(row) = rows.next()? {
+        questions.push(read_question(row)?);
+    }
+    Ok(questions)
+}
+
+fn read_question(row: &Row<'_>) -> Outcome<QuestionRecord> {
+    Ok(QuestionRecord {
+        purchase_id: PurchaseId(row.get(0)?),
+        source_id: SourceId(row.get(1)?),
+        store_purchase_id: row.get(2)?,
+        why: row.get(3)?,
+        asked_since: time(row.get(4)?),
+        ask_at: time(row.get(5)?),
+        attempts: row.get(6)?,
+        last_error: row.get(7)?,
+    })
+}

@@ -1,0 +1,158 @@
+//! The one door, inside the writer's transaction: load what is wanted, let it be decided, save.
+
+use super::db::{Outcome, int};
+use super::rows::Rows;
+use super::session::Session;
+use super::{agenda, customers, events, journal, notifications, purchases};
+use crate::{Before, Changes, Committed, Decision, StoreError, Wants};
+use paidup_lifecycle::catalogue::Catalogue;
+use paidup_lifecycle::ids::{CustomerId, PurchaseId};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Loads, decides, saves.
+pub(super) fn commit(session: &mut Session, decision: &mut dyn Decision) -> Outcome<Committed> {
+    let (mut before, mut rows) = load(session, &decision.wants())?;
+    for id in decision.wants_also(&before) {
+        if !before.purchases.contains_key(&id) {
+            load_purchase(session, &mut before, &mut rows, id)?;
+        }
+    }
+    let changes = decision.decide(&before).map_err(StoreError::Refused)?;
+    save(session, rows, changes)
+}
+
+fn load(session: &Session, wants: &Wants) -> Outcome<(Before, Rows)> {
+    let db = &session.db;
+    let mut rows = Rows::default();
+    let mut before = Before {
+        partition: 0,
+        entry: session.heads.entry + 1,
+        catalogue: session.heads.catalogue.clone(),
+        purchases: BTreeMap::new(),
+        customers: BTreeMap::new(),
+        aliases: BTreeMap::new(),
+        notifications: BTreeSet::new(),
+        question: None,
+    };
+    for id in &wants.purchases {
+        load_purchase(session, &mut before, &mut rows, *id)?;
+    }
+    for id in &wants.customers {
+        load_customer(session, &mut before, &mut rows, *id)?;
+    }
+    for alias in &wants.aliases {
+        if let Some(id) = customers::named(db, alias)?
+            && let Some(answers_as) = load_customer(session, &mut before, &mut rows, id)?
+        {
+            before.aliases.insert(alias.clone(), answers_as);
+        }
+    }
+    for id in &wants.notifications {
+        if notifications::is_known(db, *id)? {
+            before.notifications.insert(*id);
+        }
+    }
+    if let Some(purchase) = wants.question_of {
+        before.question = agenda::question_of(db, purchase)?;
+    }
+    Ok((before, rows))
+}
+
+/// Loads a purchase and its owner.
+fn load_purchase(session: &Session, before: &mut Before, rows: &mut Rows, id: PurchaseId) -> Outcome<()> {
+    let (slot, purchase) = purchases::load(&session.db, id)?;
+    rows.know_purchase(id, slot);
+    if let Some(purchase) = purchase {
+        load_customer(session, before, rows, purchase.customer)?;
+        before.purchases.insert(id, purchase);
+    }
+    Ok(())
+}
+
+/// Loads a customer and whoever it was merged into; answers the last of them.
+fn load_customer(
+    session: &Session,
+    before: &mut Before,
+    rows: &mut Rows,
+    id: CustomerId,
+) -> Outcome<Option<CustomerId>> {
+    let mut next = id;
+    let mut seen = BTreeSet::new();
+    loop {
+        if !seen.insert(next) {
+            return Err(super::db::inconsistent("customers", "merged_into", id));
+        }
+        let customer = match before.customers.entry(next) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let (slot, customer) = customers::load(&session.db, next)?;
+                rows.know_customer(next, slot);
+                let Some(customer) = customer else { return Ok(None) };
+                unknown.insert(customer)
+            }
+        };
+        match customer.merged_into {
+            Some(into) => next = into,
+            None => return Ok(Some(next)),
+        }
+    }
+}
+
+fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Committed> {
+    let kept = notifications::keep(session, &changes.notifications)?;
+    let entry = match &changes.journal {
+        Some(record) => Some(journal::append(session, record, &kept)?),
+        None => None,
+    };
+    let logged = events::append(session, &mut rows, changes.events)?;
+    let first_entry = session.heads.entry;
+    let db = &session.db;
+    let mut due = BTreeSet::new();
+    for purchase in &changes.purchases {
+        due.extend(purchases::put(db, rows.purchase(db, purchase.id)?, purchase, first_entry)?);
+    }
+    for customer in &changes.customers {
+        customers::put(db, rows.customer(db, customer.id)?, customer)?;
+    }
+    rows.finish(db)?;
+    for (alias, customer) in &changes.aliases {
+        customers::put_alias(db, alias, *customer)?;
+    }
+    for (due_at, purchase) in &changes.deadlines {
+        let slot = rows.purchase(db, *purchase)?;
+        // One that is not the purchase's own is stale from the start.
+        if slot.next_deadline_at == Some(due_at.as_millis()) {
+            due.extend(slot.key.map(|key| (due_at.as_millis(), key)));
+        }
+    }
+    for (due_at, key) in due {
+        agenda::put_deadline(db, due_at, key)?;
+    }
+    for purchase in &changes.answered {
+        agenda::forget_question(db, *purchase)?;
+    }
+    for question in &changes.questions {
+        agenda::put_question(db, question)?;
+    }
+    if let Some(catalogue) = changes.catalogue {
+        put_catalogue(session, catalogue)?;
+    }
+    Ok(Committed { entry, events: logged })
+}
+
+fn put_catalogue(session: &mut Session, catalogue: Catalogue) -> Outcome<()> {
+    let body = serde_json::to_vec(&catalogue).map_err(|_| super::db::inconsistent("catalogue", "body", "1"))?;
+    session
+        .db
+        .conn
+        .prepare_cached(
+            "INSERT INTO catalogue (one, revision, body)
+             VALUES (1, ?1, ?2)
+             ON CONFLICT (one) DO UPDATE SET revision = excluded.revision, body = excluded.body",
+        )?
+        .execute((int(catalogue.revision), body))?;
+    session.heads.catalogue = Arc::new(catalogue);
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! One connection with what belongs to it, and the small conversions between rows and our types.
+
+use crate::Refused;
+use crate::StoreError;
+use crate::pack::Packer;
+use paidup_lifecycle::time::Timestamp;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How calls inside this engine end.
+pub(super) type Outcome<T> = Result<T, StoreError>;
+
+/// A connection, and the packer that its rows need.
+pub(super) struct Db {
+    pub(super) conn: Connection,
+    pub(super) packer: Packer,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Write,
+    Read,
+    Checkpoint,
+}
+
+/// Page cache of the writer, in KiB: the hot ends of the logs and the upper levels of the trees. Not larger: a commit in
+/// which a tree was balanced goes through the whole cache, and the system's own cache holds the rest.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+
+/// Page cache of each reader, in KiB.
+const READER_CACHE_KIB: i64 = 6 * 1024;
+
+impl Db {
+    pub(super) fn open(path: &Path, purpose: Use, busy_timeout: Duration) -> Outcome<Db> {
+        let access = match purpose {
+            Use::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Use::Checkpoint => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Use::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.busy_timeout(busy_timeout)?;
+        conn.set_prepared_statement_cache_capacity(128);
+        conn.pragma_update(None, "temp_store", "MEMORY")?;
+        conn.pragma_update(None, "trusted_schema", false)?;
+        let cache = match purpose {
+            Use::Write => WRITER_CACHE_KIB,
+            Use::Read | Use::Checkpoint => READER_CACHE_KIB,
+        };
+        conn.pragma_update(None, "cache_size", -cache)?;
+        let packer = Packer::new().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Db { conn, packer })
+    }
+
+    /// Unpacks a column, or says which row is damaged.
+    pub(super) fn unpack(
+        &self,
+        kept: &[u8],
+        table: &'static str,
+        column: &'static str,
+        id: impl ToString,
+    ) -> Outcome<Vec<u8>> {
+        self.packer.unpack(kept).map_err(|reason| {
+            tracing::error!(table, column, reason, "a row cannot be unpacked");
+            StoreError::Inconsistent { table, column, id: id.to_string() }
+        })
+    }
+}
+
+/// A row that makes no sense.
+pub(super) fn inconsistent(table: &'static str, column: &'static str, id: impl ToString) -> StoreError {
+    StoreError::Inconsistent { table, column, id: id.to_string() }
+}
+
+/// Numbers of rows and positions. They start at 1 and grow by one: the largest i64 is never reached.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The inverse of [`int`]; the schema's checks keep such columns from being negative.
+pub(super) fn uint(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A list's bound as SQL takes it.
+pub(super) fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+pub(super) fn time(at: i64) -> Timestamp {
+    Timestamp::from_millis_clamped(at)
+}
+
+/// An id column.
+pub(super) fn id16(bytes: &[u8], table: &'static str, column: &'static str) -> Outcome<[u8; 16]> {
+    bytes.try_into().map_err(|_| inconsistent(table, column, "a row whose id is not 16 bytes"))
+}
+
+/// A column that holds a word of a closed set.
+pub(super) fn word<T: FromStr>(text: &str, table: &'static str, column: &'static str, id: impl ToString) -> Outcome<T> {
+    text.parse().map_err(|_| inconsistent(table, column, id))
+}
+
+/// SHA-256 of a column's value as it is kept, with its type.
+pub(super) fn column_digest(value: ValueRef<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    match value {
+        ValueRef::Null => hash.update([0]),
+        ValueRef::Integer(number) => {
+            hash.update([1]);
+            hash.update(number.to_be_bytes());
+        }
+        ValueRef::Real(number) => {
+            hash.update([2]);
+            hash.update(number.to_be_bytes());
+        }
+        ValueRef::Text(bytes) => {
+            hash.update([3]);
+            hash.update(bytes);
+        }
+        ValueRef::Blob(bytes) => {
+            hash.update([4]);
+            hash.update(bytes);
+        }
+    }
+    hash.finalize().into()
+}
+
+/// How many bytes of each column's digest a row keeps to name the column that was changed.
+pub(super) const NAMING_BYTES: usize = 4;
+
+/// Digests of a row's columns: the short ones that name, and the one over all (after `before`).
+pub(super) fn row_digests(before: &[u8], columns: &[ValueRef<'_>]) -> (Vec<u8>, [u8; 32]) {
+    let mut naming = Vec::with_capacity(columns.len() * NAMING_BYTES);
+    let mut whole = Sha256::new();
+    whole.update(before);
+    for column in columns {
+        let digest = column_digest(*column);
+        naming.extend_from_slice(&digest[..NAMING_BYTES]);
+        whole.update(digest);
+    }
+    (naming, whole.finalize().into())
+}
+
+/// The first 16 bytes.
+pub(super) fn first16(digest: [u8; 32]) -> [u8; 16] {
+    let mut first = [0; 16];
+    first.copy_from_slice(&digest[..16]);
+    first
+}
+
+impl From<rusqlite::Error> for StoreError {
+    /// Tells what a person must mend (`Corrupt`) from what may pass (`Unavailable`) and from a change that breaks a
+    /// rule of the schema, which is a mistake of the caller and concerns no neighbour.
+    fn from(error: rusqlite::Error) -> StoreError {
+        let text = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(text),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig) => StoreError::Refused(Refused {
+                status: 500,
+                detail: format!("a rule of the database refuses it: {text}"),
+            }),
+            Some(_) => StoreError::Unavailable(text),
+            // No code: a column of another type than the schema says, or a statement that does not fit it.
+            None => StoreError::Corrupt(text),
+        }
+    }
+}

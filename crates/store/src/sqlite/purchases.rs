@@ -1,0 +1,138 @@
+//! Purchases: one row each, written whole.
+
+use super::db::{Db, Outcome, id16, inconsistent, int, limit_of};
+use super::keyed;
+use paidup_lifecycle::ids::{CustomerId, PurchaseId};
+use paidup_lifecycle::purchase::Purchase;
+use rusqlite::Row;
+
+/// Where a purchase's row is, and what of it the next write needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    /// `None`: there is no row yet.
+    pub(super) key: Option<i64>,
+    pub(super) customer: Option<CustomerId>,
+    pub(super) next_deadline_at: Option<i64>,
+    pub(super) last_event: Option<i64>,
+    /// `last_event` was moved and is not written yet.
+    pub(super) moved: bool,
+}
+
+impl Slot {
+    const VACANT: Slot = Slot { key: None, customer: None, next_deadline_at: None, last_event: None, moved: false };
+}
+
+pub(super) const BY_KEY: &str = "
+    SELECT key, id, customer_id, next_deadline_at, last_event, body
+    FROM purchases
+    WHERE key BETWEEN ?1 AND ?2
+    ORDER BY key";
+
+/// Where a purchase is.
+pub(super) fn slot(db: &Db, id: PurchaseId) -> Outcome<Slot> {
+    Ok(keyed::find(&db.conn, "purchases", BY_KEY, id.0, read_slot)?.unwrap_or(Slot::VACANT))
+}
+
+/// The purchase with where it is; `None`: there is none.
+pub(super) fn load(db: &Db, id: PurchaseId) -> Outcome<(Slot, Option<Purchase>)> {
+    let found = keyed::find(&db.conn, "purchases", BY_KEY, id.0, |row| Ok((read_slot(row)?, read_body(db, row, 5)?)))?;
+    Ok(found.map_or((Slot::VACANT, None), |(slot, purchase)| (slot, Some(purchase))))
+}
+
+fn read_slot(row: &Row<'_>) -> Outcome<Slot> {
+    let customer = CustomerId(id16(row.get_ref(2)?.as_blob().unwrap_or_default(), "purchases", "customer_id")?);
+    Ok(Slot {
+        key: Some(row.get(0)?),
+        customer: Some(customer),
+        next_deadline_at: row.get(3)?,
+        last_event: row.get(4)?,
+        moved: false,
+    })
+}
+
+/// `id` is in column 1, the body in `column`.
+fn read_body(db: &Db, row: &Row<'_>, column: usize) -> Outcome<Purchase> {
+    let id = PurchaseId(id16(row.get_ref(1)?.as_blob().unwrap_or_default(), "purchases", "id")?);
+    let json = db.unpack(row.get_ref(column)?.as_blob().unwrap_or_default(), "purchases", "body", id)?;
+    serde_json::from_slice(&json).map_err(|_| inconsistent("purchases", "body", id))
+}
+
+/// Writes the whole row. The index by customer is touched only when the customer is another one. Answers the deadline
+/// and the row's key when the deadline moved: it has to be noted.
+pub(super) fn put(db: &Db, slot: &mut Slot, purchase: &Purchase, first_entry: u64) -> Outcome<Option<(i64, i64)>> {
+    let json = serde_json::to_vec(purchase).map_err(|_| inconsistent("purchases", "body", purchase.id))?;
+    let body = db.packer.pack(&json);
+    let deadline = purchase.next_deadline.map(paidup_lifecycle::time::Timestamp::as_millis);
+    let key = match slot.key {
+        None => {
+            let key = keyed::vacant(&db.conn, BY_KEY, purchase.id.0)?;
+            db.conn
+                .prepare_cached(
+                    "INSERT INTO purchases (key, id, customer_id, first_entry, next_deadline_at, last_event, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute((
+                    key,
+                    purchase.id.0,
+                    purchase.customer.0,
+                    int(first_entry),
+                    deadline,
+                    slot.last_event,
+                    body,
+                ))?;
+            key
+        }
+        Some(key) => {
+            if slot.customer != Some(purchase.customer) {
+                db.conn
+                    .prepare_cached("UPDATE purchases SET customer_id = ?2 WHERE key = ?1")?
+                    .execute((key, purchase.customer.0))?;
+            }
+            db.conn
+                .prepare_cached(
+                    "UPDATE purchases
+                     SET next_deadline_at = ?2, last_event = ?3, body = ?4
+                     WHERE key = ?1",
+                )?
+                .execute((key, deadline, slot.last_event, body))?;
+            key
+        }
+    };
+    let moved = deadline.filter(|_| slot.next_deadline_at != deadline).map(|due_at| (due_at, key));
+    *slot = Slot {
+        key: Some(key),
+        customer: Some(purchase.customer),
+        next_deadline_at: deadline,
+        last_event: slot.last_event,
+        moved: false,
+    };
+    Ok(moved)
+}
+
+/// Writes where the purchase's last event is, when the row itself was not written.
+pub(super) fn put_last_event(db: &Db, slot: &Slot) -> Outcome<()> {
+    if let (true, Some(key)) = (slot.moved, slot.key) {
+        db.conn
+            .prepare_cached("UPDATE purchases SET last_event = ?2 WHERE key = ?1")?
+            .execute((key, slot.last_event))?;
+    }
+    Ok(())
+}
+
+pub(super) const OF_CUSTOMER: &str = "
+    SELECT key, id, body
+    FROM purchases
+    WHERE customer_id = ?1
+    ORDER BY first_entry, key
+    LIMIT ?2";
+
+/// A customer's purchases, oldest first.
+pub(super) fn of_customer(db: &Db, customer: CustomerId, limit: usize) -> Outcome<Vec<Purchase>> {
+    let mut statement = db.conn.prepare_cached(OF_CUSTOMER)?;
+    let mut rows = statement.query((customer.0, limit_of(limit)))?;
+    let mut purchases = Vec::new();
+    while let Some(row) = rows.next()? {
+        purchases.push(read_body(db, row, 2)?);
+    }
+    Ok(purchases)
+}

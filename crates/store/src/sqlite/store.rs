@@ -1,0 +1,295 @@
+//! The store's interface: each call names what it runs, and whether the writer or a reader runs it.
+
+use super::db::{Db, Outcome};
+use super::session::Session;
+use super::verify::Check;
+use super::{
+    SqliteStore, agenda, commit, customers, deliveries, derived, events, journal, notifications, purchases, setup,
+};
+use crate::records::*;
+use crate::{
+    Agenda, Answer, Commits, Committed, Decision, Deliveries, Listener, Log, People, Setup, Store, StoreError, Urgency,
+};
+use paidup_lifecycle::catalogue::Catalogue;
+use paidup_lifecycle::customer::Customer;
+use paidup_lifecycle::event::LoggedEvent;
+use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
+use paidup_lifecycle::purchase::Purchase;
+use paidup_lifecycle::time::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl SqliteStore {
+    /// Runs on a reader.
+    fn read<T: Send + 'static>(&self, work: impl FnOnce(&Db) -> Outcome<T> + Send + 'static) -> Answer<'_, T> {
+        Box::pin(self.readers.read(work))
+    }
+
+    /// Runs in the writer's next transaction. Handed in when first polled.
+    fn write<T: Send + 'static>(
+        &self,
+        urgency: Urgency,
+        work: impl FnMut(&mut Session) -> Outcome<T> + Send + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(self.shared.queue.run(urgency, work))
+    }
+}
+
+impl Commits for SqliteStore {
+    fn listen(&self, listener: Listener) {
+        *self.shared.listener.write() = Some(listener);
+    }
+
+    fn commit(&self, urgency: Urgency, mut decision: Box<dyn Decision>) -> Answer<'_, Committed> {
+        self.write(urgency, move |session| commit::commit(session, decision.as_mut()))
+    }
+
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.shared.catalogue.read().clone()
+    }
+}
+
+impl Log for SqliteStore {
+    fn head(&self, _partition: u16) -> Answer<'_, u64> {
+        Box::pin(std::future::ready(Ok(self.shared.position.load(Ordering::Acquire))))
+    }
+
+    fn events_after(&self, _partition: u16, position: u64, limit: usize) -> Answer<'_, Vec<LoggedEvent>> {
+        self.read(move |db| events::after(db, position, limit))
+    }
+
+    fn position_at(&self, _partition: u16, at: Timestamp) -> Answer<'_, u64> {
+        self.read(move |db| events::position_at(db, at))
+    }
+
+    fn event(&self, id: EventId) -> Answer<'_, Option<LoggedEvent>> {
+        self.read(move |db| events::by_id(db, id))
+    }
+
+    fn events(&self, query: EventQuery) -> Answer<'_, Vec<LoggedEvent>> {
+        self.read(move |db| events::list(db, &query))
+    }
+
+    fn notification(&self, id: NotificationId) -> Answer<'_, Option<KeptNotification>> {
+        self.read(move |db| notifications::by_id(db, id))
+    }
+
+    fn notifications(&self, query: NotificationQuery) -> Answer<'_, Vec<(u64, KeptNotification)>> {
+        self.read(move |db| notifications::list(db, &query))
+    }
+
+    fn journal_after(&self, _partition: u16, entry: u64, limit: usize) -> Answer<'_, Vec<JournalEntry>> {
+        self.read(move |db| journal::after(db, entry, limit))
+    }
+
+    fn entry_notifications(&self, _partition: u16, entry: u64) -> Answer<'_, Vec<KeptNotification>> {
+        self.read(move |db| journal::notifications_of(db, entry))
+    }
+
+    fn verify_journal(&self, limit: usize) -> Answer<'_, Vec<Mismatch>> {
+        Box::pin(async move {
+            let mut check = Check::new(limit);
+            while !check.is_done() {
+                check = self.readers.read(move |db| check.step(db)).await?;
+            }
+            Ok(check.into_found())
+        })
+    }
+
+    fn compare<'a>(&'a self, other: &'a dyn Store, limit: usize) -> Answer<'a, Vec<Mismatch>> {
+        Box::pin(crate::compare::compare(self, other, limit))
+    }
+
+    fn derived_rows(
+        &self,
+        table: DerivedTable,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(Vec<u8>, Vec<u8>)>> {
+        self.read(move |db| derived::rows(db, table, after.as_deref(), limit))
+    }
+}
+
+impl People for SqliteStore {
+    fn customer(&self, id_or_alias: &str) -> Answer<'_, Option<Customer>> {
+        let id_or_alias = id_or_alias.to_owned();
+        self.read(move |db| match customers::named(db, &id_or_alias)? {
+            Some(id) => customers::resolve(db, id),
+            None => Ok(None),
+        })
+    }
+
+    fn purchases_of(&self, customer: CustomerId, limit: usize) -> Answer<'_, Vec<Purchase>> {
+        self.read(move |db| purchases::of_customer(db, customer, limit))
+    }
+
+    fn purchase(&self, id: PurchaseId) -> Answer<'_, Option<Purchase>> {
+        self.read(move |db| Ok(purchases::load(db, id)?.1))
+    }
+
+    fn customers(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, Customer)>> {
+        self.read(move |db| customers::by_age(db, after, limit))
+    }
+}
+
+impl Agenda for SqliteStore {
+    fn due_deadlines(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<(Timestamp, PurchaseId)>> {
+        Box::pin(async move {
+            loop {
+                let due = self.readers.read(move |db| agenda::due(db, now, limit)).await?;
+                if !due.stale.is_empty() {
+                    let stale = due.stale;
+                    self.write(Urgency::Rest, move |session| agenda::sweep(&session.db, &stale)).await?;
+                }
+                if !due.purchases.is_empty() || !due.more {
+                    return Ok(due.purchases);
+                }
+            }
+        })
+    }
+
+    fn forget_deadlines(&self, done: Vec<(Timestamp, PurchaseId)>) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| agenda::forget(&session.db, &done))
+    }
+
+    fn next_deadline(&self) -> Answer<'_, Option<Timestamp>> {
+        Box::pin(async move {
+            let first = self.due_deadlines(Timestamp::MAX, 1).await?;
+            Ok(first.first().map(|(due_at, _)| *due_at))
+        })
+    }
+
+    fn due_questions(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<QuestionRecord>> {
+        self.read(move |db| agenda::questions(db, Some(now), limit))
+    }
+
+    fn postpone_question(&self, question: QuestionRecord) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| agenda::postpone(&session.db, &question))
+    }
+
+    fn questions(&self, limit: usize) -> Answer<'_, Vec<QuestionRecord>> {
+        self.read(move |db| agenda::questions(db, None, limit))
+    }
+}
+
+impl Setup for SqliteStore {
+    fn sources(&self) -> Answer<'_, Vec<SourceRecord>> {
+        self.read(setup::sources)
+    }
+
+    fn put_source(&self, source: SourceRecord) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| setup::put_source(&session.db, &source))
+    }
+
+    fn destinations(&self) -> Answer<'_, Vec<DestinationRecord>> {
+        self.read(setup::destinations)
+    }
+
+    fn put_destination(&self, destination: DestinationRecord) -> Answer<'_, DestinationRecord> {
+        self.write(Urgency::Rest, move |session| setup::put_destination(&session.db, destination.clone()))
+    }
+
+    fn delete_destination(&self, id: DestinationId) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let gone = self.write(Urgency::Rest, move |session| setup::delete_destination(&session.db, id)).await?;
+            let Some(number) = gone else { return Ok(false) };
+            while self.write(Urgency::Rest, move |session| deliveries::sweep_slice(&session.db, number)).await? {}
+            Ok(true)
+        })
+    }
+
+    fn delete_source(&self, id: SourceId) -> Answer<'_, bool> {
+        self.write(Urgency::Rest, move |session| setup::delete_source(&session.db, id))
+    }
+
+    fn keys(&self) -> Answer<'_, Vec<KeyRecord>> {
+        self.read(setup::keys)
+    }
+
+    fn key_by_hash(&self, hash: [u8; 32]) -> Answer<'_, Option<KeyRecord>> {
+        self.read(move |db| setup::key_by_hash(db, hash))
+    }
+
+    fn put_key(&self, key: KeyRecord) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| setup::put_key(&session.db, &key))
+    }
+
+    fn delete_key(&self, id: ApiKeyId) -> Answer<'_, bool> {
+        self.write(Urgency::Rest, move |session| setup::delete_key(&session.db, id))
+    }
+
+    fn meta(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>> {
+        self.read(move |db| setup::meta(db, name))
+    }
+
+    fn put_meta(&self, name: &'static str, value: Vec<u8>) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| setup::put_meta(&session.db, name, &value))
+    }
+
+    fn idempotent(&self, key: &str) -> Answer<'_, Option<IdempotentRecord>> {
+        let key = key.to_owned();
+        self.read(move |db| setup::idempotent(db, &key))
+    }
+
+    fn put_idempotent(&self, record: IdempotentRecord, forget_before: Timestamp) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| setup::put_idempotent(&session.db, &record, forget_before))
+    }
+}
+
+impl Deliveries for SqliteStore {
+    fn progress(&self, destination: DestinationId) -> Answer<'_, Vec<Progress>> {
+        self.read(move |db| deliveries::progress(db, destination))
+    }
+
+    fn parked(&self, destination: DestinationId, limit: usize) -> Answer<'_, Vec<Parked>> {
+        self.read(move |db| deliveries::parked(db, destination, limit))
+    }
+
+    fn settle(&self, settlement: Settlement) -> Answer<'_, ()> {
+        self.write(Urgency::Settling, move |session| deliveries::settle(&session.db, &settlement))
+    }
+
+    fn attempts(&self, query: AttemptQuery) -> Answer<'_, Vec<Attempt>> {
+        self.read(move |db| deliveries::attempts(db, &query))
+    }
+
+    fn prune_attempts(&self, before: Timestamp) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let (mut removed, mut after) = (0, Some(0));
+            while let Some(from) = after {
+                let slice = self
+                    .write(Urgency::Rest, move |session| deliveries::prune_slice(&session.db, from, before))
+                    .await?;
+                removed += slice.removed;
+                after = slice.next;
+            }
+            Ok(removed)
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn health(&self) -> Answer<'_, Health> {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let health = Health {
+            bytes: length(&self.path) + length(log.as_ref()),
+            heads: vec![(0, self.shared.position.load(Ordering::Acquire))],
+            queued: self.shared.queue.len() as u64,
+            transactions: self.shared.transactions.load(Ordering::Relaxed),
+            commands: self.shared.commands.load(Ordering::Relaxed),
+            failing: self.shared.failing.lock().clone(),
+        };
+        Box::pin(std::future::ready(Ok(health)))
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        let (shared, readers, threads) = (self.shared.clone(), self.readers.clone(), self.threads.clone());
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || SqliteStore::shut(&shared, &readers, &threads))
+                .await
+                .map_err(|error| StoreError::Unavailable(format!("closing broke off: {error}")))
+        })
+    }
+}
