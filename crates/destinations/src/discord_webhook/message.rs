@@ -1,0 +1,336 @@
+//! An event as an embed: what it says (`texts.rs`, or the operator's text), what stands beside it.
+//!
+//! Two looks: ours, and RevenueCat's embed as its samples show it, with two differences that its page calls for: Discord's
+//! own form of a link (the sample's `<url|label>` is Slack's), and the emoji itself instead of its short code.
+
+use super::embed::{Embed, Field, MAX_TOTAL};
+use super::markdown::{Rich, percent_encoded};
+use super::template::{Template, Variable};
+use super::texts::{CHANGE_TO_UNKNOWN, Topic, Words, words};
+use super::{Privacy, Revenue, Sandbox, Style};
+use paidup_lifecycle::dialects::revenuecat::{self, Options, integration_events};
+use paidup_lifecycle::event::{Event, EventType};
+use paidup_lifecycle::money::{Currency, Money};
+use paidup_lifecycle::observation::{Environment, Reason, Store};
+use std::collections::BTreeMap;
+
+/// What stands for something that is not there.
+const NOTHING: &str = "-";
+
+/// How messages look and which there are: the settings, understood.
+pub(super) struct Look {
+    pub(super) style: Style,
+    pub(super) sandbox: Sandbox,
+    pub(super) privacy: Privacy,
+    pub(super) revenue: Revenue,
+    /// The store's share of the price in millionths, where the operator told it.
+    pub(super) commission: BTreeMap<Store, u32>,
+    pub(super) dialect: Options,
+    /// The topics that are on, each with the operator's text if there is one.
+    pub(super) topics: BTreeMap<Topic, Option<Template>>,
+    /// The hub's own address, for links; `None` when it is not one that Discord would link.
+    pub(super) public_url: Option<String>,
+}
+
+/// One thing to say about one event.
+pub(super) struct Notice<'a> {
+    pub(super) topic: Topic,
+    pub(super) event: &'a Event,
+    pub(super) words: Words,
+    template: Option<&'a Template>,
+    /// The product; on a product change the one before.
+    product: Option<String>,
+    new_product: Option<String>,
+    /// What moved, before the store's share; negative for money that went back.
+    pub(super) money: Option<Money>,
+    reason: Option<Reason>,
+}
+
+impl Look {
+    /// All that is to be said about `event`: RevenueCat's messages first, then the canonical event itself.
+    pub(super) fn notices<'a>(&'a self, event: &'a Event) -> Vec<Notice<'a>> {
+        let mut notices = Vec::new();
+        if event.environment == Environment::Sandbox && self.sandbox == Sandbox::Hide {
+            return notices;
+        }
+        for told in integration_events(event, &self.dialect) {
+            let topic = Topic::Integration(told.event);
+            if let Some(template) = self.topics.get(&topic) {
+                let view = told.message.purchase(event);
+                notices.push(Notice {
+                    topic,
+                    event,
+                    words: words(topic),
+                    template: template.as_ref(),
+                    product: revenuecat::product_name(view, told.message.product_id.as_deref()),
+                    new_product: told.message.new_product_id.clone(),
+                    money: told.message.amount.money(),
+                    reason: told.message.cancel_reason.or(told.message.expiration_reason),
+                });
+            }
+        }
+        let topic = Topic::Canonical(event.event_type);
+        if let Some(template) = self.topics.get(&topic) {
+            let moved = event.transaction.as_ref().filter(|transaction| transaction.kind.is_some());
+            let details = &event.details;
+            notices.push(Notice {
+                topic,
+                event,
+                words: words(topic),
+                template: template.as_ref(),
+                product: revenuecat::product_name(&event.purchase, event.purchase.product_id.as_deref()),
+                new_product: details.new_product_id.clone(),
+                money: moved.and_then(|transaction| transaction.money).filter(|money| money.amount_minor != 0),
+                reason: event.reason,
+            });
+        }
+        notices
+    }
+
+    /// The embed of a notice, in the chosen style, within Discord's limits for a message of its own.
+    pub(super) fn embed(&self, notice: &Notice<'_>) -> Embed {
+        let mut embed = match self.style {
+            Style::Default => self.own_embed(notice),
+            Style::RevenuecatEmbed => self.revenuecat_embed(notice),
+        };
+        embed.fit(MAX_TOTAL);
+        embed
+    }
+
+    fn own_embed(&self, notice: &Notice<'_>) -> Embed {
+        let event = notice.event;
+        // A test is about the line, not about a purchase.
+        let is_test = event.event_type == EventType::Test;
+        let fields = if is_test { Vec::new() } else { self.own_fields(notice) };
+        let sandbox = event.environment == Environment::Sandbox;
+        let badge = if sandbox { " · Sandbox" } else { "" };
+        Embed {
+            title: Some(format!("{} {}{badge}", notice.words.emoji, notice.words.title)),
+            url: self.customer_url(event).map(|url| format!("{url}#{}", event.id)),
+            description: self.text(notice),
+            colour: notice.words.tone.colour(),
+            fields,
+            footer: footer(event),
+            timestamp: event.occurred_at.to_rfc3339_seconds(),
+        }
+    }
+
+    fn own_fields(&self, notice: &Notice<'_>) -> Vec<Field> {
+        let event = notice.event;
+        let mut fields = vec![Field::new("Product", self.product_words(notice))];
+        if let Some((name, text)) = self.money_words(notice) {
+            fields.push(Field::new(name, Rich::own(&text)));
+        }
+        fields.push(Field::new("Store", Rich::own(store_words(event.store))));
+        if let Some(reason) = notice.reason.filter(|reason| *reason != Reason::Unknown) {
+            fields.push(Field::new("Reason", Rich::own(reason_words(reason))));
+        }
+        let ends_at = event.purchase.period.as_ref().and_then(|period| period.ends_at);
+        if let Some(ends_at) = ends_at.filter(|_| event.purchase.state.has_access()) {
+            let name = if event.purchase.will_renew == Some(true) { "Renews" } else { "Access until" };
+            fields.push(Field::new(name, Rich::date(ends_at, 'D')));
+        }
+        fields
+    }
+
+    fn revenuecat_embed(&self, notice: &Notice<'_>) -> Embed {
+        let event = notice.event;
+        let mut description = Rich::own(&format!("{} ", notice.words.emoji));
+        if notice.template.is_some() {
+            description.push(self.text(notice));
+        } else {
+            description.push(Rich::own("Customer "));
+            description.push(self.customer_link(event));
+            description.push(Rich::own(&format!(" {}", notice.words.shown)));
+        }
+        // RevenueCat names the new product where there is one.
+        let product = notice.new_product.as_deref().or(notice.product.as_deref()).unwrap_or_default();
+        let mut fields = vec![Field::new("Product", Rich::foreign(product))];
+        let is_paid = notice.topic.shows_revenue() && notice.money.is_some_and(|money| money.amount_minor > 0);
+        if let Some((name, text)) = self.money_words(notice).filter(|_| is_paid) {
+            fields.push(Field::new(name, Rich::own(&text)));
+        }
+        Embed {
+            title: None,
+            url: None,
+            description,
+            colour: notice.words.tone.colour(),
+            fields,
+            footer: footer(event),
+            timestamp: event.occurred_at.to_rfc3339_seconds(),
+        }
+    }
+
+    /// The operator's text, or the default sentence.
+    pub(super) fn text(&self, notice: &Notice<'_>) -> Rich {
+        let render = |template: &Template| template.render(|variable| self.value(notice, variable));
+        if let Some(template) = notice.template {
+            return render(template);
+        }
+        let is_change = notice.words.text.contains(Variable::NewProductId.as_str());
+        let text =
+            if is_change && notice.new_product.is_none() { CHANGE_TO_UNKNOWN } else { notice.words.text.as_str() };
+        // Every default text is read in a test; a fault would show the text as it stands.
+        Template::parse(text).map_or_else(|_| Rich::own(text), |template| render(&template))
+    }
+
+    fn value(&self, notice: &Notice<'_>, variable: Variable) -> Rich {
+        let event = notice.event;
+        let foreign = |text: Option<&str>| text.map_or_else(|| Rich::own(NOTHING), Rich::foreign);
+        match variable {
+            Variable::UserId => Rich::foreign(&self.customer_label(event)),
+            Variable::UserIdEncoded => Rich::whole(percent_encoded(&self.customer_label(event))),
+            Variable::CustomerId => Rich::own(&event.customer.id.to_string()),
+            Variable::CustomerLink => self.customer_link(event),
+            Variable::ProductId | Variable::OldProductId => {
+                Rich::foreign(notice.product.as_deref().unwrap_or_default())
+            }
+            Variable::ProductName => {
+                let name = event.purchase.product_name.as_deref().or(notice.product.as_deref());
+                Rich::foreign(name.unwrap_or_default())
+            }
+            Variable::NewProductId => {
+                Rich::foreign(notice.new_product.as_deref().or(notice.product.as_deref()).unwrap_or_default())
+            }
+            Variable::Revenue => Rich::own(&self.money_words(notice).map_or(NOTHING.to_owned(), |(_, text)| text)),
+            Variable::Currency => {
+                let money = notice.money.filter(|_| self.revenue != Revenue::Hide);
+                Rich::own(money.as_ref().map_or(NOTHING, |money| money.currency.as_str()))
+            }
+            Variable::Store => Rich::own(store_words(event.store)),
+            Variable::Environment => Rich::own(event.environment.as_str()),
+            Variable::Event => Rich::own(&notice.words.title),
+            Variable::Reason => Rich::own(notice.reason.map_or(NOTHING, reason_words)),
+            Variable::Entitlements => {
+                let active = event.entitlements.active.join(", ");
+                foreign(Some(active.as_str()).filter(|text| !text.is_empty()))
+            }
+            Variable::PeriodType => Rich::own(event.purchase.period_type.map_or(NOTHING, |period| period.as_str())),
+            Variable::ExpiresAt => {
+                let ends_at = event.purchase.period.as_ref().and_then(|period| period.ends_at);
+                ends_at.map_or_else(|| Rich::own(NOTHING), |at| Rich::date(at, 'D'))
+            }
+            Variable::OccurredAt => Rich::date(event.occurred_at, 'f'),
+            Variable::Country => foreign(event.purchase.country.as_deref()),
+            Variable::RenewalNumber => Rich::own(&event.purchase.renewal_number.to_string()),
+        }
+    }
+
+    /// The customer as messages show it. Short: the end of our own id, which says nothing about the person.
+    fn customer_label(&self, event: &Event) -> String {
+        match self.privacy {
+            Privacy::Full => event.customer.app_user_id.clone(),
+            Privacy::ShortId => {
+                let id = event.customer.id.to_string();
+                id[id.len() - 8..].to_owned() // ids are 30 ASCII characters
+            }
+        }
+    }
+
+    pub(super) fn customer_link(&self, event: &Event) -> Rich {
+        Rich::link(&self.customer_label(event), self.customer_url(event).as_deref())
+    }
+
+    fn customer_url(&self, event: &Event) -> Option<String> {
+        self.public_url.as_ref().map(|base| format!("{base}/customers/{}", event.customer.id))
+    }
+
+    fn product_words(&self, notice: &Notice<'_>) -> Rich {
+        let old = notice.product.as_deref().unwrap_or_default();
+        if let Some(new) = notice.new_product.as_deref().filter(|new| *new != old) {
+            let mut both = Rich::foreign(old);
+            both.push(Rich::own(" → "));
+            both.push(Rich::foreign(new));
+            return both;
+        }
+        match notice.event.purchase.product_name.as_deref() {
+            Some(name) if name != old => Rich::foreign(&format!("{name} ({old})")),
+            Some(_) | None => Rich::foreign(old),
+        }
+    }
+
+    /// Name and text of the money field. Money that went back is never called revenue.
+    fn money_words(&self, notice: &Notice<'_>) -> Option<(&'static str, String)> {
+        let money = notice.money?;
+        if money.amount_minor < 0 {
+            return (self.revenue != Revenue::Hide).then(|| ("Refunded", amount(money.negated())));
+        }
+        match self.revenue {
+            Revenue::Hide => None,
+            Revenue::Gross => Some(("Revenue", amount(money))),
+            Revenue::Proceeds => Some(match self.commission.get(&notice.event.store) {
+                Some(share) => ("Revenue", amount(less(money, *share))),
+                // What the store keeps is not in any notification: unknown is said, not guessed.
+                None => ("Revenue (gross)", amount(money)),
+            }),
+        }
+    }
+
+    /// The money that a digest adds up: as [`Look::money_words`] shows it.
+    pub(super) fn counted(&self, notice: &Notice<'_>) -> Option<Money> {
+        let money = notice.money.filter(|_| notice.topic.shows_revenue())?;
+        match self.revenue {
+            Revenue::Hide => None,
+            Revenue::Gross => Some(money),
+            Revenue::Proceeds => {
+                Some(self.commission.get(&notice.event.store).map_or(money, |share| less(money, *share)))
+            }
+        }
+    }
+}
+
+/// Says what must not be mistaken for a sale of today.
+fn footer(event: &Event) -> Option<String> {
+    let sandbox = (event.environment == Environment::Sandbox).then_some("Sandbox: no real money");
+    let history = event.backfill.then_some("From history");
+    let parts: Vec<&str> = [sandbox, history].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// `$5.99` as RevenueCat writes it; other currencies with their code, because `$` and `kr` belong to many.
+pub(super) fn amount(money: Money) -> String {
+    let text = money.to_string();
+    if money.currency != Currency::USD {
+        return text;
+    }
+    let digits = text.trim_end_matches(" USD");
+    match digits.strip_prefix('-') {
+        Some(digits) => format!("-${digits}"),
+        None => format!("${digits}"),
+    }
+}
+
+/// The money less a share in millionths, rounded half away from zero.
+fn less(money: Money, share: u32) -> Money {
+    let kept = i128::from(money.amount_minor) * i128::from(1_000_000_u32.saturating_sub(share));
+    let half = if kept < 0 { -500_000 } else { 500_000 };
+    // A part of an i64 is an i64.
+    let amount_minor = i64::try_from((kept + half) / 1_000_000).unwrap_or(money.amount_minor);
+    Money { amount_minor, ..money }
+}
+
+fn store_words(store: Store) -> &'static str {
+    match store {
+        Store::AppStore => "App Store",
+        Store::MacAppStore => "Mac App Store",
+        Store::PlayStore => "Google Play",
+        Store::Amazon => "Amazon Appstore",
+        Store::Stripe => "Stripe",
+        Store::Paddle => "Paddle",
+        Store::Discord => "Discord",
+        Store::Promotional => "Granted",
+        Store::External => "Other",
+    }
+}
+
+fn reason_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unsubscribe => "Customer turned renewal off",
+        Reason::BillingError => "A charge failed",
+        Reason::DeveloperInitiated => "By the developer",
+        Reason::PriceIncrease => "Price increase not accepted",
+        Reason::CustomerSupport => "Refund",
+        Reason::SubscriptionPaused => "Pause",
+        Reason::Unknown => "Unknown",
+    }
+}
