@@ -1,0 +1,154 @@
+//! The one door: everything that changes purchases, customers, events or the catalogue is a [`command::Command`] and
+//! goes through [`Hub::commit`]. Load, decide (pure: `decide.rs`), save, in one transaction that is durable before the
+//! answer. The journal keeps what was decided on; `rebuild` folds it through the same decision.
+
+pub(crate) mod by_hand;
+pub mod command;
+pub(crate) mod decide;
+pub(crate) mod work;
+
+use crate::{Hub, HubError};
+use command::Command;
+use decide::Deciding;
+use paidup_lifecycle::engine::Input;
+use paidup_lifecycle::ids::SourceId;
+use paidup_lifecycle::time::Timestamp;
+use paidup_sources::{Note, Notification, Packed, Source, notification_id};
+use paidup_store::records::{KeptNotification, NotificationOutcome};
+use paidup_store::{StoreError, Urgency};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+/// A notification with what it says, on its way into a decision.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    /// What is kept of it.
+    pub(crate) kept: KeptNotification,
+    /// Its observations, each as an input of the engine.
+    pub(crate) inputs: Vec<Input>,
+    /// Something that is not about a purchase.
+    pub(crate) note: Option<Note>,
+}
+
+impl Received {
+    /// A proven notification, made ready: its recurring parts are taken out.
+    pub(crate) fn new(
+        source_id: SourceId,
+        source: &dyn Source,
+        notification: Notification,
+        now: Timestamp,
+    ) -> Received {
+        let (body, packed, shared) = match source.pack(&notification.body) {
+            Some(Packed { rest, shared }) => (rest.into(), true, shared.into_iter().map(Into::into).collect()),
+            None => (notification.body, false, Vec::new()),
+        };
+        let kept = KeptNotification {
+            id: notification_id(source_id, &notification.external_id),
+            source_id,
+            external_id: notification.external_id.to_string(),
+            label: notification.label,
+            received_at: now,
+            body,
+            packed,
+            shared,
+            outcome: NotificationOutcome::Observed,
+            purchase_id: None,
+        };
+        Received::of_kept(kept, notification.reading)
+    }
+
+    /// One that is kept already.
+    pub(crate) fn of_kept(kept: KeptNotification, reading: paidup_sources::Reading) -> Received {
+        let inputs = reading.observations.into_iter().map(Input::Observed).collect();
+        Received { kept, inputs, note: reading.note }
+    }
+}
+
+/// What a decision tells its caller besides the events: only for waking tasks and for figures, never for decisions.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    repeats: AtomicU64,
+    /// Earliest new deadline, in milliseconds; `i64::MAX`: none.
+    deadline: AtomicI64,
+    asks: AtomicBool,
+}
+
+impl Report {
+    pub(crate) fn reset(&self) {
+        self.repeats.store(0, Ordering::Relaxed);
+        self.deadline.store(i64::MAX, Ordering::Relaxed);
+        self.asks.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_repeat(&self) {
+        self.repeats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn deadline(&self, at: Timestamp) {
+        self.deadline.fetch_min(at.as_millis(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn ask(&self) {
+        self.asks.store(true, Ordering::Relaxed);
+    }
+
+    /// Notifications that were known already.
+    pub(crate) fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
+    }
+}
+
+/// A decision that is durable.
+pub(crate) struct Done {
+    pub(crate) report: Arc<Report>,
+}
+
+impl Hub {
+    /// Decides on `command` and saves; resolves when durable. Wakes the scheduler when there is something sooner for it.
+    #[tracing::instrument(name = "commit", level = "debug", skip_all)]
+    pub(crate) async fn commit(
+        &self,
+        urgency: Urgency,
+        command: Command,
+        received: Vec<Received>,
+    ) -> Result<Done, HubError> {
+        let report = Arc::new(Report::default());
+        let decision = Deciding {
+            command,
+            received,
+            abilities: self.sources().abilities(),
+            now: self.clock().now(),
+            seed: self.chance().seed(),
+            report: report.clone(),
+        };
+        let committed = self.store().commit(urgency, Box::new(decision)).await?;
+        if committed.entry.is_some() {
+            let deadline = report.deadline.load(Ordering::Relaxed);
+            self.agenda().wake(Timestamp::from_millis_clamped(deadline), report.asks.load(Ordering::Relaxed));
+        }
+        Ok(Done { report })
+    }
+
+    /// For loops of the hub: the same, for a command that brings nothing, with the store's own errors.
+    pub(crate) async fn commit_store(&self, urgency: Urgency, command: Command) -> Result<(), StoreError> {
+        self.commit_received(urgency, command, Vec::new()).await
+    }
+
+    /// For loops of the hub: the same with the store's own errors.
+    pub(crate) async fn commit_received(
+        &self,
+        urgency: Urgency,
+        command: Command,
+        received: Vec<Received>,
+    ) -> Result<(), StoreError> {
+        match self.commit(urgency, command, received).await {
+            Ok(_) => Ok(()),
+            Err(HubError::Store(error)) => Err(error),
+            Err(error @ (HubError::Refused { .. } | HubError::Secret(_))) => {
+                // Nothing that a loop does can be refused, unless the purchase has gone in the meantime.
+                tracing::warn!(%error, "a command of the hub was refused");
+                Ok(())
+            }
+        }
+    }
+}

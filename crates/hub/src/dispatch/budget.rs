@@ -1,0 +1,218 @@
+//! Rate limits: what may be called now. Pure; shared by all destinations, because limits belong to vendors, accounts and
+//! addresses, not to us.
+//!
+//! First guesses come from the destinations ([`Budgets::guess`]), truth from the vendor's answers ([`Budgets::learn`]).
+//! What is learned narrows a guess and never widens it: headers have been wrong for hours. This module does not know any
+//! vendor.
+
+use paidup_destinations::{BudgetGuess, BudgetHint, BudgetKey};
+use paidup_lifecycle::time::Timestamp;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// Budgets that are remembered; beyond it those that limit nothing at the moment are forgotten.
+const MAX_KEYS: usize = 10_000;
+/// A guess's window holds at most so many calls: each is remembered by its time.
+const MAX_CALLS: u32 = 1_000;
+/// Nobody blocks us for longer by one answer.
+const MAX_BLOCK: Duration = Duration::from_secs(24 * 3600);
+
+/// All budgets.
+#[derive(Debug, Default)]
+pub struct Budgets {
+    known: HashMap<BudgetKey, Budget>,
+}
+
+#[derive(Debug, Default)]
+struct Budget {
+    /// So many calls in any window of this length.
+    guess: Option<(u32, Duration)>,
+    /// When the last `guess` calls were made.
+    made: VecDeque<Timestamp>,
+    /// Calls left until then, as the vendor said.
+    told: Option<(u32, Timestamp)>,
+}
+
+impl Budgets {
+    /// A first guess. Of two guesses for one budget the slower one holds.
+    pub fn guess(&mut self, guess: &BudgetGuess) {
+        let calls = guess.calls.clamp(1, MAX_CALLS);
+        let budget = self.known.entry(guess.key.clone()).or_default();
+        let slower = |(known_calls, known_per): (u32, Duration)| guess.per * known_calls > known_per * calls;
+        if budget.guess.is_none_or(slower) {
+            budget.guess = Some((calls, guess.per));
+        }
+    }
+
+    /// Takes one call from each of `keys` when all of them have one; else takes none and answers when to ask again.
+    pub fn take(&mut self, keys: &[BudgetKey], now: Timestamp) -> Result<(), Timestamp> {
+        let free = keys.iter().filter_map(|key| self.known.get(key)).filter_map(|budget| budget.free_at(now)).max();
+        if let Some(at) = free {
+            return Err(at);
+        }
+        for key in keys {
+            if let Some(budget) = self.known.get_mut(key) {
+                budget.record(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a vendor's answer told. `remaining: None` or 0 blocks the budget until it resets.
+    pub fn learn(&mut self, hint: &BudgetHint, now: Timestamp) {
+        if self.known.len() >= MAX_KEYS && !self.known.contains_key(&hint.key) {
+            self.known.retain(|_, budget| budget.guess.is_some() || budget.told.is_some_and(|(_, until)| until > now));
+        }
+        let until = now.plus(hint.resets_after.min(MAX_BLOCK));
+        let remaining = hint.remaining.unwrap_or(0);
+        let budget = self.known.entry(hint.key.clone()).or_default();
+        budget.told = Some(match budget.told {
+            // Calls that are still under way were not counted yet when the answer was made: the smaller number holds.
+            Some((left, ends)) if ends > now && hint.remaining.is_some() => (left.min(remaining), ends.max(until)),
+            Some((0, ends)) => (0, ends.max(until)),
+            Some(_) | None => (remaining, until),
+        });
+    }
+}
+
+impl Budget {
+    /// When a call may be made; `None`: now.
+    fn free_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let told = self.told.filter(|(left, until)| *left == 0 && *until > now).map(|(_, until)| until);
+        let guessed = self.guess.and_then(|(calls, per)| {
+            let full = self.made.len() >= calls as usize;
+            let oldest = self.made.get(self.made.len().checked_sub(calls as usize)?)?;
+            full.then(|| oldest.plus(per)).filter(|at| *at > now)
+        });
+        told.max(guessed)
+    }
+
+    fn record(&mut self, now: Timestamp) {
+        if let Some((calls, _)) = self.guess {
+            self.made.push_back(now);
+            while self.made.len() > calls as usize {
+                self.made.pop_front();
+            }
+        }
+        self.told = match self.told {
+            Some((left, until)) if until > now => Some((left.saturating_sub(1), until)),
+            Some(_) | None => None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::default().plus(Duration::from_millis(ms))
+    }
+
+    fn key(name: &str) -> BudgetKey {
+        BudgetKey(name.into())
+    }
+
+    fn guess(name: &str, calls: u32, ms: u64) -> BudgetGuess {
+        BudgetGuess { key: key(name), calls, per: Duration::from_millis(ms) }
+    }
+
+    fn hint(name: &str, remaining: Option<u32>, ms: u64) -> BudgetHint {
+        BudgetHint { key: key(name), remaining, resets_after: Duration::from_millis(ms) }
+    }
+
+    #[test]
+    fn unknown_budgets_limit_nothing_and_guesses_limit_every_window() {
+        let mut budgets = Budgets::default();
+        for _ in 0..1_000 {
+            assert_eq!(budgets.take(&[key("unknown")], at(0)), Ok(()));
+        }
+        budgets.guess(&guess("hook", 2, 1_000));
+        budgets.guess(&guess("hook", 50, 1_000));
+        assert_eq!(budgets.take(&[key("hook")], at(0)), Ok(()));
+        assert_eq!(budgets.take(&[key("hook")], at(600)), Ok(()));
+        assert_eq!(budgets.take(&[key("hook")], at(700)), Err(at(1_000)));
+        assert_eq!(budgets.take(&[key("hook")], at(1_000)), Ok(()));
+        assert_eq!(budgets.take(&[key("hook")], at(1_000)), Err(at(1_600)));
+    }
+
+    #[test]
+    fn one_empty_budget_leaves_the_others_untouched() {
+        let mut budgets = Budgets::default();
+        budgets.guess(&guess("global", 1, 1_000));
+        budgets.learn(&hint("hook", Some(0), 5_000), at(0));
+        assert_eq!(budgets.take(&[key("global"), key("hook")], at(0)), Err(at(5_000)));
+        assert_eq!(budgets.take(&[key("global")], at(0)), Ok(()));
+    }
+
+    #[test]
+    fn answers_narrow_what_may_be_called() {
+        // (name, hints with their times, time of the question, answer)
+        let cases = [
+            ("some left", vec![(0, hint("a", Some(3), 1_000))], 0, Ok(())),
+            ("none left", vec![(0, hint("a", Some(0), 1_500))], 100, Err(at(1_500))),
+            ("none left, reset", vec![(0, hint("a", Some(0), 1_500))], 1_500, Ok(())),
+            ("refused without a number", vec![(0, hint("a", None, 2_000))], 0, Err(at(2_000))),
+            (
+                "late answer of an earlier call",
+                vec![(0, hint("a", Some(0), 900)), (10, hint("a", Some(4), 890))],
+                20,
+                Err(at(900)),
+            ),
+            (
+                "block over numbers",
+                vec![(0, hint("a", Some(4), 900)), (10, hint("a", None, 600_000))],
+                950,
+                Err(at(600_010)),
+            ),
+            ("longest block holds", vec![(0, hint("a", None, 9_000)), (10, hint("a", None, 100))], 200, Err(at(9_000))),
+            ("for ever is a day", vec![(0, hint("a", None, u64::MAX / 2))], 0, Err(at(24 * 3_600_000))),
+        ];
+        for (name, hints, now, expected) in cases {
+            let mut budgets = Budgets::default();
+            for (when, hint) in hints {
+                budgets.learn(&hint, at(when));
+            }
+            assert_eq!(budgets.take(&[key("a")], at(now)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn calls_count_against_what_was_told() {
+        let mut budgets = Budgets::default();
+        budgets.learn(&hint("a", Some(2), 1_000), at(0));
+        assert_eq!(budgets.take(&[key("a")], at(1)), Ok(()));
+        assert_eq!(budgets.take(&[key("a")], at(1)), Ok(()));
+        assert_eq!(budgets.take(&[key("a")], at(1)), Err(at(1_000)));
+        assert_eq!(budgets.take(&[key("a")], at(1_000)), Ok(()));
+    }
+
+    #[test]
+    fn what_limits_nothing_any_more_is_forgotten_when_there_is_too_much() {
+        let mut budgets = Budgets::default();
+        for n in 0..MAX_KEYS + 10 {
+            budgets.learn(&hint(&n.to_string(), Some(1), 10), at(n as u64));
+        }
+        assert!(budgets.known.len() < 100, "{}", budgets.known.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_ever_holds_more_than_guessed(calls in 1_u32..6, per in 1_u64..50, steps in prop::collection::vec(0_u64..20, 1..200)) {
+            let mut budgets = Budgets::default();
+            budgets.guess(&guess("a", calls, per));
+            let (mut now, mut made) = (0, Vec::new());
+            for step in steps {
+                now += step;
+                match budgets.take(&[key("a")], at(now)) {
+                    Ok(()) => made.push(now),
+                    Err(free) => prop_assert!(free > at(now)),
+                }
+            }
+            for window in made.windows(calls as usize + 1) {
+                prop_assert!(window[calls as usize] - window[0] >= per);
+            }
+        }
+    }
+}

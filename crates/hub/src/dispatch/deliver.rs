@@ -1,0 +1,240 @@
+//! One delivery: asks the destination's conversation for its next step, and does it. The same for every kind, and the
+//! same for a test call.
+
+use super::Port;
+use super::settle::OnWire;
+use paidup_destinations::{
+    Answer, BudgetKey, Conversation, Destination, LoggedEvent, Memory, Moment, Reason, Step, Verdict,
+};
+use paidup_lifecycle::time::Timestamp;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Most steps of a conversation: more is a mistake of ours, and must not hold a lane for ever.
+const MAX_STEPS: usize = 64;
+/// Most bytes of an answer that are kept for people.
+pub const MAX_EXCERPT: usize = 500;
+/// Most bytes of a reason that are kept.
+const MAX_REASON: usize = 300;
+
+/// What a conversation came to.
+#[derive(Debug)]
+pub struct Talk {
+    /// The verdict; an error is the reason why the events cannot be rendered.
+    pub verdict: Result<Verdict, String>,
+    /// Status of the last answer.
+    pub status: Option<u16>,
+    /// Beginning of the last answer's body, without secrets.
+    pub excerpt: Option<String>,
+    /// What to remember, when that changed.
+    pub memory: Option<Memory>,
+}
+
+/// Holds the conversation about `events`.
+pub async fn converse(
+    port: &Port,
+    destination: &dyn Destination,
+    secrets: &[String],
+    events: &[LoggedEvent],
+    memory: &Memory,
+    moment: Moment,
+    on_wire: &OnWire,
+) -> Talk {
+    let mut talk = Talk { verdict: Err(String::new()), status: None, excerpt: None, memory: None };
+    let mut conversation = match guarded(|| destination.deliver(events, memory, moment)) {
+        Ok(Ok(conversation)) => conversation,
+        Ok(Err(poison)) => return Talk { verdict: Err(poison.0), ..talk },
+        Err(panic) => return Talk { verdict: Err(panic), ..talk },
+    };
+    let timeout = destination.pace().timeout;
+    let mut answer: Option<Answer> = None;
+    for _ in 0..MAX_STEPS {
+        let step = match guarded(|| conversation.next(answer.as_ref())) {
+            Ok(step) => step,
+            Err(panic) => return Talk { verdict: Err(panic), ..talk },
+        };
+        match step {
+            Step::Call { request, budgets } => {
+                wait_for_budgets(port, &budgets).await;
+                // The first call's moment counts for the whole delivery.
+                let now = port.clock.now().as_millis().max(1);
+                let _ = on_wire.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+                let answered = port.outbound.call(request, timeout).await;
+                (talk.status, talk.excerpt) = describe(&answered, secrets);
+                answer = Some(answered);
+            }
+            Step::Remember(memory) => talk.memory = Some(memory),
+            Step::Learn(hints) => {
+                let (now, mut budgets) = (port.clock.now(), port.budgets.lock());
+                hints.iter().for_each(|hint| budgets.learn(hint, now));
+            }
+            Step::Finish(verdict) => return Talk { verdict: Ok(verdict), ..talk },
+        }
+    }
+    drop(conversation);
+    Talk { verdict: Err(format!("the delivery did not end within {MAX_STEPS} steps")), ..talk }
+}
+
+/// A mistake in one kind's rendering must not take the destination's task along.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| "rendering this event failed unexpectedly; see the log".to_owned())
+}
+
+async fn wait_for_budgets(port: &Port, keys: &[BudgetKey]) {
+    if keys.is_empty() {
+        return;
+    }
+    loop {
+        let taken = port.budgets.lock().take(keys, port.clock.now());
+        match taken {
+            Ok(()) => return,
+            Err(free) => port.clock.sleep_until(free).await,
+        }
+    }
+}
+
+fn describe(answer: &Answer, secrets: &[String]) -> (Option<u16>, Option<String>) {
+    match answer {
+        Answer::Response(response) => {
+            let status = response.status();
+            if status.is_success() || response.body().is_empty() {
+                return (Some(status.as_u16()), None);
+            }
+            let text = String::from_utf8_lossy(&response.body()[..response.body().len().min(4 * MAX_EXCERPT)]);
+            (Some(status.as_u16()), Some(excerpt(&text, secrets)))
+        }
+        Answer::Failed(failure) => (None, Some(failure.to_string())),
+    }
+}
+
+/// At most [`MAX_EXCERPT`] bytes of `text`, on one line, without secrets.
+#[must_use]
+pub fn excerpt(text: &str, secrets: &[String]) -> String {
+    let masked = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"));
+    let line: String = masked.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    shortened(line.trim(), MAX_EXCERPT).to_owned()
+}
+
+fn shortened(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+/// Why, and what was answered: what people read beside an attempt.
+#[must_use]
+pub fn explain(reason: &str, excerpt: Option<&str>) -> String {
+    match excerpt {
+        Some(excerpt) if !excerpt.is_empty() && !reason.contains(excerpt) => {
+            format!("{}; answer: {excerpt}", shortened(reason, MAX_REASON))
+        }
+        Some(_) | None => shortened(reason, MAX_REASON).to_owned(),
+    }
+}
+
+/// The requests that `events` would cause when every call succeeds with an empty answer. Sends nothing. An error: they
+/// cannot be rendered, or nothing would be sent, with the reason.
+pub fn rehearse(
+    destination: &dyn Destination,
+    events: &[LoggedEvent],
+    now: Timestamp,
+) -> Result<Vec<http::Request<bytes::Bytes>>, Reason> {
+    if let [event] = events
+        && let Some(reason) = destination.skips(event)
+    {
+        return Err(reason);
+    }
+    let moment = Moment { now, attempt: 1, waiting: 0 };
+    let mut conversation: Box<dyn Conversation> =
+        match guarded(|| destination.deliver(events, &Memory::default(), moment)) {
+            Ok(Ok(conversation)) => conversation,
+            Ok(Err(poison)) => return Err(Reason(poison.0)),
+            Err(panic) => return Err(Reason(panic)),
+        };
+    let mut requests = Vec::new();
+    let mut answer: Option<Answer> = None;
+    for _ in 0..MAX_STEPS {
+        match guarded(|| conversation.next(answer.as_ref())).map_err(Reason)? {
+            Step::Call { request, .. } => {
+                requests.push(request);
+                answer = Some(Answer::Response(http::Response::new(bytes::Bytes::from_static(b"{}"))));
+            }
+            Step::Remember(_) | Step::Learn(_) => {}
+            Step::Finish(Verdict::Skip(reason)) if requests.is_empty() => return Err(reason),
+            Step::Finish(_) => break,
+        }
+    }
+    Ok(requests)
+}
+
+/// Values of settings that must not appear in anything that people see, longest first.
+#[must_use]
+pub fn secret_texts(names: &[&str], settings: &serde_json::Value) -> Vec<String> {
+    /// Shorter ones would blank out ordinary words and protect nothing.
+    const SHORTEST: usize = 8;
+    fn collect(value: &serde_json::Value, into: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => {
+                into.push(text.clone());
+                // A URL's secret is one part of its path or query.
+                into.extend(text.split(['/', '?', '&', '=']).filter(|part| part.len() >= 32).map(str::to_owned));
+            }
+            serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, into)),
+            serde_json::Value::Object(values) => values.values().for_each(|value| collect(value, into)),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+        }
+    }
+    let mut texts = Vec::new();
+    for name in names {
+        let pointer = if name.starts_with('/') { (*name).to_owned() } else { format!("/{name}") };
+        if let Some(value) = settings.pointer(&pointer) {
+            collect(value, &mut texts);
+        }
+    }
+    texts.retain(|text| text.len() >= SHORTEST);
+    texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    texts.dedup();
+    texts
+}
+
+/// How long an attempt took, as it is kept.
+pub(crate) fn millis(span: Duration) -> u32 {
+    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_excerpt_is_short_one_line_and_without_secrets() {
+        let settings = json!({
+            "url": "https://discord.com/api/webhooks/12345678/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL",
+            "headers": {"x-key": "hunter2-hunter2", "x-short": "abc"},
+            "name": "not a secret",
+        });
+        let secrets = secret_texts(&["url", "headers", "absent"], &settings);
+        let cases = [
+            ("a header's value", "key hunter2-hunter2 is wrong", "key *** is wrong"),
+            ("the token without its URL", "token abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL unknown", "token *** unknown"),
+            ("several lines", " one\n\ttwo\r\n", "one  two"),
+            ("short values are no secrets", "abc", "abc"),
+        ];
+        for (name, text, expected) in cases {
+            assert_eq!(excerpt(text, &secrets), expected, "{name}");
+        }
+        assert_eq!(excerpt(&"ä".repeat(1_000), &secrets).len(), MAX_EXCERPT);
+    }
+
+    #[test]
+    fn an_attempt_says_why_and_what_was_answered() {
+        let cases = [
+            ("status 500", Some("oops"), "status 500; answer: oops"),
+            ("no answer in time", Some("no answer in time"), "no answer in time"),
+            ("status 500", None, "status 500"),
+        ];
+        for (reason, excerpt, expected) in cases {
+            assert_eq!(explain(reason, excerpt), expected);
+        }
+    }
+}

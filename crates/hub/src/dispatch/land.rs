@@ -1,0 +1,212 @@
+//! What an answer does: to the book, the breaker, the attempts that people read, and to the loop itself.
+
+use super::deliver::{Talk, explain, millis};
+use super::retry::{self, Next};
+use super::run::Dispatcher;
+use super::settle::Taken;
+use paidup_destinations::{Reason, Verdict};
+use paidup_lifecycle::time::Timestamp;
+use paidup_store::StoreError;
+use paidup_store::records::{AttemptRecord, DeliveryState, DestinationState};
+use std::time::Duration;
+
+/// So many events in a row that cannot be rendered are no accident of one event.
+const MAX_POISONED: u32 = 5;
+/// An event that could not be loaded is tried again after this.
+const RELOAD_AFTER: Duration = Duration::from_secs(1);
+
+/// A delivery that ended.
+pub(super) struct Landed {
+    pub(super) taken: Vec<Taken>,
+    /// When its first call went out.
+    pub(super) started: Timestamp,
+    pub(super) took: Duration,
+    pub(super) outcome: Outcome,
+}
+
+/// How.
+pub(super) enum Outcome {
+    /// The far side was spoken to, or the events could not be rendered.
+    Talked(Talk),
+    /// These places' events are no longer kept.
+    Gone(Vec<u64>),
+    /// The database did not answer.
+    NotLoaded(StoreError),
+}
+
+/// What all attempts of a delivery have in common.
+struct Attempt {
+    at: Timestamp,
+    duration_ms: u32,
+    status: Option<u16>,
+}
+
+/// A failure that may pass.
+struct Failure {
+    after: Option<Duration>,
+    counts: bool,
+    why: String,
+}
+
+impl Dispatcher {
+    pub(super) fn land(&mut self, landed: Landed, now: Timestamp) {
+        let Landed { taken, started, took, outcome } = landed;
+        let mut attempt = Attempt { at: started, duration_ms: millis(took), status: None };
+        let talk = match outcome {
+            Outcome::Talked(talk) => talk,
+            Outcome::Gone(gone) => return self.land_without(&taken, &gone, &attempt, now),
+            Outcome::NotLoaded(error) => {
+                tracing::warn!(destination.id = %self.target.id, %error, "an event cannot be loaded");
+                return self.put_back(&taken, now.plus(RELOAD_AFTER), false, now);
+            }
+        };
+        attempt.status = talk.status;
+        self.gauges.took(took);
+        if let (Some(memory), Some(first)) = (talk.memory, taken.first()) {
+            self.remember(first.lane, memory);
+        }
+        let excerpt = talk.excerpt;
+        let words = |reason: &Reason| explain(&reason.0, excerpt.as_deref());
+        match talk.verdict {
+            Err(poison) => self.land_poison(&taken, &attempt, &poison, now),
+            Ok(Verdict::Delivered) => self.land_delivered(&taken, &attempt),
+            Ok(Verdict::Skip(_)) => {
+                self.breaker.unclear(now);
+                taken.iter().for_each(|one| self.book.settle(one.position));
+            }
+            // One of several may be the reason: each is asked for alone.
+            Ok(Verdict::GiveUp(_)) if taken.len() > 1 => {
+                self.alive();
+                self.put_back(&taken, now, true, now);
+            }
+            Ok(Verdict::GiveUp(reason)) => {
+                self.alive();
+                taken.iter().for_each(|one| self.give_up(one, &attempt, words(&reason)));
+            }
+            Ok(Verdict::Retry { after, counts, reason }) => {
+                let failure = Failure { after, counts, why: words(&reason) };
+                self.land_failed(&taken, &attempt, &failure, now);
+            }
+            Ok(Verdict::SwitchOff(reason)) => {
+                let why = words(&reason);
+                for one in &taken {
+                    self.note(one, &attempt, DeliveryState::Retrying, Some(why.clone()));
+                }
+                self.put_back(&taken, now, false, now);
+                self.halted = Some((DestinationState::SwitchedOff, why));
+            }
+        }
+    }
+
+    /// Answered, whatever the answer: somebody is there.
+    fn alive(&mut self) {
+        self.poisoned = 0;
+        if self.breaker.succeeded() {
+            tracing::info!(destination.id = %self.target.id, "the destination answers again");
+        }
+    }
+
+    fn land_delivered(&mut self, taken: &[Taken], attempt: &Attempt) {
+        self.alive();
+        for one in taken {
+            self.gauges.delivered.inc();
+            self.note(one, attempt, DeliveryState::Delivered, None);
+            self.book.settle(one.position);
+        }
+    }
+
+    fn land_failed(&mut self, taken: &[Taken], attempt: &Attempt, failure: &Failure, now: Timestamp) {
+        if failure.counts {
+            for one in taken {
+                self.gauges.retried.inc();
+                if self.breaker.failed(one.position, now) {
+                    tracing::error!(destination.id = %self.target.id, reason = failure.why, "the destination is down");
+                }
+            }
+        } else {
+            self.breaker.unclear(now);
+        }
+        // A dead destination uses up nobody's attempts and gets nobody parked.
+        if self.breaker.is_open() {
+            for one in taken {
+                self.note(one, attempt, DeliveryState::Retrying, Some(failure.why.clone()));
+            }
+            return self.put_back(taken, now, false, now);
+        }
+        // One draw for all: those that shared a delivery come back together.
+        let chance = self.draw();
+        for one in taken {
+            let first = one.first_failed_at.unwrap_or(now);
+            let next = if failure.counts {
+                retry::after_failure(one.attempts.saturating_add(1), first, now, failure.after, chance)
+            } else {
+                retry::after_refusal(first, now, failure.after, chance)
+            };
+            match next {
+                Next::TryAt(at) => {
+                    // A rate limit is no failed attempt; its reason stands in the row.
+                    if failure.counts {
+                        self.note(one, attempt, DeliveryState::Retrying, Some(failure.why.clone()));
+                    }
+                    self.book.retry(one.position, now, at, failure.counts, failure.why.clone());
+                }
+                Next::GiveUp => {
+                    let hours = retry::KEEP_TRYING.as_secs() / 3600;
+                    self.give_up(one, attempt, format!("given up after {hours} hours; {}", failure.why));
+                }
+            }
+        }
+    }
+
+    fn land_poison(&mut self, taken: &[Taken], attempt: &Attempt, poison: &str, now: Timestamp) {
+        self.breaker.unclear(now);
+        let [one] = taken else { return self.put_back(taken, now, true, now) };
+        let why = explain(&format!("the event cannot be rendered: {poison}"), None);
+        tracing::error!(destination.id = %self.target.id, event.id = %one.event_id, reason = why, "event given up");
+        self.poisoned += 1;
+        if self.poisoned >= MAX_POISONED {
+            let many = format!("{MAX_POISONED} events in a row could not be rendered; the last one: {poison}");
+            self.halted = Some((DestinationState::Paused, explain(&many, None)));
+        }
+        self.give_up(one, attempt, why);
+    }
+
+    fn land_without(&mut self, taken: &[Taken], gone: &[u64], attempt: &Attempt, now: Timestamp) {
+        let (without, with): (Vec<_>, Vec<_>) = taken.iter().cloned().partition(|one| gone.contains(&one.position));
+        for one in &without {
+            self.give_up(one, attempt, "the event is no longer kept".to_owned());
+        }
+        self.put_back(&with, now, false, now);
+    }
+
+    fn give_up(&mut self, one: &Taken, attempt: &Attempt, why: String) {
+        self.gauges.failed.inc();
+        self.note(one, attempt, DeliveryState::Failed, Some(why));
+        self.book.settle(one.position);
+    }
+
+    fn put_back(&mut self, taken: &[Taken], at: Timestamp, alone: bool, now: Timestamp) {
+        self.breaker.unclear(now);
+        taken.iter().for_each(|one| self.book.put_back(one.position, at, alone));
+    }
+
+    fn note(&mut self, one: &Taken, attempt: &Attempt, state: DeliveryState, detail: Option<String>) {
+        self.book.note(AttemptRecord {
+            partition: self.partition(),
+            position: one.position,
+            event_id: one.event_id,
+            attempt: one.attempts.saturating_add(1),
+            at: attempt.at,
+            duration_ms: attempt.duration_ms,
+            status: attempt.status,
+            state,
+            detail,
+        });
+    }
+
+    fn draw(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.port.chance.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}

@@ -1,0 +1,453 @@
+//! The loop of one destination: reads the log, starts deliveries, saves what came of them. What may go when is decided by
+//! the pure modules; what an answer does to the book is in `land`.
+//!
+//! It never waits for one thing: deliveries, page reads and saves run side by side, and the loop wakes for whichever is
+//! first, for new events, for orders and for the next moment at which something is due. Nothing is polled.
+
+use super::breaker::{Breaker, Permit};
+use super::deliver::converse;
+use super::figures::Gauges;
+use super::land::{Landed, Outcome};
+use super::lanes::Lane;
+use super::settle::{Book, MAX_PARKED, OnWire, Standing, Taken};
+use super::{Port, Target};
+use crate::clock::Sleep;
+use crate::recent::Page;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use paidup_destinations::{LoggedEvent, Memory, Moment, Pace};
+use paidup_lifecycle::time::Timestamp;
+use paidup_store::StoreError;
+use paidup_store::records::{DestinationState, Progress, Settlement};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Events read at once from the database.
+const READ_PAGE: usize = 512;
+/// Progress is saved when so many events are done, ...
+const SAVE_EVENTS: usize = 256;
+/// ... or this long after the first of them: what a crash repeats.
+const SAVE_WITHIN: Duration = Duration::from_millis(50);
+/// When so many are done and not saved yet, nothing more is started: what a crash repeats stays bounded.
+const MAX_UNSAVED: usize = 1_024;
+/// After the database refused, it is asked again not sooner than this.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// What is in flight may take so long to finish when the loop is stopped; the rest is repeated later.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Lanes about which something is remembered; beyond it all is forgotten (it saves calls, nothing depends on it).
+const MAX_MEMORIES: usize = 10_000;
+/// When more wait than this, those that coalesce share deliveries, ...
+const SINGLY: u64 = 10;
+/// ... by so many (Discord shows ten embeds in one message), ...
+const FEW: usize = 10;
+/// ... and beyond this, as many as the destination takes.
+const CROWD: u64 = 100;
+
+/// What people want of a loop.
+pub enum Order {
+    /// Deliver this event again; the answer comes when the wish is durable.
+    Replay(Box<LoggedEvent>, oneshot::Sender<()>),
+    /// How does an event stand?
+    Look(u64, oneshot::Sender<Standing>),
+}
+
+/// What came of something that the loop had started.
+enum Done {
+    Landed(Landed),
+    Read(Result<Vec<LoggedEvent>, StoreError>),
+    Saved(Settlement, Result<(), StoreError>),
+}
+
+/// Why a loop stops by itself.
+pub(super) type Halted = (DestinationState, String);
+
+/// The loop's state.
+pub struct Dispatcher {
+    pub(super) port: Arc<Port>,
+    pub(super) target: Arc<Target>,
+    pub(super) book: Book,
+    pub(super) breaker: Breaker,
+    pub(super) gauges: Gauges,
+    pub(super) memories: HashMap<Lane, Memory>,
+    /// Events in a row that could not be rendered.
+    pub(super) poisoned: u32,
+    pub(super) halted: Option<Halted>,
+    partition: u16,
+    pace: Pace,
+    io: FuturesUnordered<BoxFuture<'static, Done>>,
+    flights: usize,
+    flying: usize,
+    /// There may be more to read.
+    more: bool,
+    reading: bool,
+    read_after: Timestamp,
+    saving: bool,
+    save_after: Timestamp,
+    /// Since when something is not saved.
+    unsaved_since: Option<Timestamp>,
+    /// Replays to confirm with the next save, and with the one under way.
+    replays: Vec<oneshot::Sender<()>>,
+    replays_saving: Vec<oneshot::Sender<()>>,
+}
+
+impl Dispatcher {
+    /// A loop that has not read anything yet.
+    #[must_use]
+    pub fn new(port: Arc<Port>, target: Arc<Target>, partition: u16) -> Dispatcher {
+        let nothing = Progress { partition, cursor: 0, settled: Vec::new() };
+        Dispatcher {
+            book: Book::open(target.id, partition, target.order, &nothing, Vec::new()),
+            breaker: Breaker::default(),
+            gauges: port.figures.of(target.id),
+            memories: HashMap::new(),
+            poisoned: 0,
+            halted: None,
+            partition,
+            pace: target.destination.pace(),
+            io: FuturesUnordered::new(),
+            flights: 0,
+            flying: 0,
+            more: true,
+            reading: false,
+            read_after: Timestamp::MIN,
+            saving: false,
+            save_after: Timestamp::MIN,
+            unsaved_since: None,
+            replays: Vec::new(),
+            replays_saving: Vec::new(),
+            port,
+            target,
+        }
+    }
+
+    /// Runs until `stop` is cancelled, or until it must not go on: then answers why.
+    pub async fn run(
+        mut self,
+        stop: &CancellationToken,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Option<(DestinationState, String)> {
+        let mut changes = self.port.recent.changes();
+        self.open(stop).await;
+        let mut sleep: Option<(Timestamp, Sleep)> = None;
+        while self.halted.is_none() && !stop.is_cancelled() {
+            let wake = self.work();
+            if sleep.as_ref().map(|(at, _)| *at) != wake {
+                sleep = wake.map(|at| (at, self.port.clock.sleep_until(at)));
+            }
+            let due = async {
+                match &mut sleep {
+                    Some((_, sleep)) => sleep.await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mut slept = false;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                Some(order) = orders.recv() => self.obey(order),
+                Some(done) = self.io.next(), if !self.io.is_empty() => self.take_in(done),
+                Ok(()) = changes.changed() => self.more = true,
+                () = due => slept = true,
+            }
+            if slept {
+                sleep = None;
+            }
+            // Whatever else is done by now comes along: one round of work for all of it.
+            while let Some(Some(done)) = self.io.next().now_or_never() {
+                self.take_in(done);
+            }
+        }
+        self.drain().await;
+        self.halted
+    }
+
+    /// Reads how far it had come.
+    async fn open(&mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match load(&self.port, &self.target, self.partition).await {
+                Ok(book) => {
+                    self.book = book;
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(destination.id = %self.target.id, %error, "progress cannot be read");
+                    self.port.clock.sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Does all that can be done now; answers when there is more to do, if time alone makes it so.
+    fn work(&mut self) -> Option<Timestamp> {
+        let now = self.port.clock.now();
+        let read = self.read(now);
+        let start = self.start(now);
+        let overdue = self.book.advance(now, self.breaker.is_open());
+        let save = self.save(now);
+        let unread = self.unread();
+        self.gauges.stand(&self.book, &self.breaker, self.flights, unread);
+        [read, start, overdue, save].into_iter().flatten().min()
+    }
+
+    fn unread(&self) -> u64 {
+        self.port.recent.head(self.partition).unwrap_or(0).saturating_sub(self.book.read_to())
+    }
+
+    fn read(&mut self, now: Timestamp) -> Option<Timestamp> {
+        while self.more && !self.reading {
+            let room = self.book.room().min(READ_PAGE);
+            if room == 0 {
+                return None;
+            }
+            if self.read_after > now {
+                return Some(self.read_after);
+            }
+            match self.port.recent.after(self.partition, self.book.read_to(), room) {
+                Page::Events(events) => {
+                    self.more = !events.is_empty();
+                    self.take_events(events);
+                }
+                Page::Behind => {
+                    // What is written from now on is announced anew.
+                    (self.more, self.reading) = (false, true);
+                    let (port, partition, after) = (Arc::clone(&self.port), self.partition, self.book.read_to());
+                    self.io
+                        .push(async move { Done::Read(port.store.events_after(partition, after, room).await) }.boxed());
+                }
+            }
+        }
+        None
+    }
+
+    fn take_events(&mut self, events: Vec<LoggedEvent>) {
+        for event in events {
+            let wanted = self.target.wants(&event);
+            self.book.read(event, wanted);
+        }
+    }
+
+    fn start(&mut self, now: Timestamp) -> Option<Timestamp> {
+        while self.flights < self.pace.concurrency && self.book.unsaved() < MAX_UNSAVED {
+            let ready = self.book.ready(now);
+            if ready == 0 {
+                return self.book.next_due();
+            }
+            let on_wire = OnWire::default();
+            let taken = match self.breaker.permit(now) {
+                Permit::Freely => self.book.take(now, share(self.pace.coalesces, self.waiting()), &on_wire),
+                Permit::Probe => {
+                    let newest = self.breaker.probe();
+                    self.book.probe(now, newest, &on_wire)
+                }
+                Permit::NotBefore(at) => return Some(at),
+                Permit::AwaitProbe => return None,
+            };
+            if taken.is_empty() {
+                return None;
+            }
+            self.fly(taken, on_wire);
+        }
+        None
+    }
+
+    /// Events that wait without being in trouble: pressure.
+    fn waiting(&self) -> u64 {
+        (self.book.pending() - self.book.parked()).saturating_sub(self.flying) as u64 + self.unread()
+    }
+
+    fn fly(&mut self, taken: Vec<Taken>, on_wire: OnWire) {
+        self.flights += 1;
+        self.flying += taken.len();
+        let memory = taken.first().and_then(|first| self.memories.get(&first.lane)).cloned().unwrap_or_default();
+        let waiting = self.waiting();
+        let (port, target) = (Arc::clone(&self.port), Arc::clone(&self.target));
+        self.io.push(async move { Done::Landed(fly(&port, &target, taken, &memory, waiting, &on_wire).await) }.boxed());
+    }
+
+    fn save(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let unsaved = self.book.unsaved();
+        if unsaved == 0 || self.saving {
+            return None;
+        }
+        let since = *self.unsaved_since.get_or_insert(now);
+        let at_once = self.pace.settle_each || unsaved >= SAVE_EVENTS || !self.replays.is_empty();
+        let due = if at_once { now } else { since.plus(SAVE_WITHIN) }.max(self.save_after);
+        if due > now {
+            return Some(due);
+        }
+        self.unsaved_since = None;
+        self.saving = true;
+        self.replays_saving.append(&mut self.replays);
+        let (port, settlement) = (Arc::clone(&self.port), self.book.settlement());
+        self.io.push(
+            async move {
+                let saved = port.store.settle(settlement.clone()).await;
+                Done::Saved(settlement, saved)
+            }
+            .boxed(),
+        );
+        None
+    }
+
+    fn take_in(&mut self, done: Done) {
+        let now = self.port.clock.now();
+        match done {
+            Done::Landed(landed) => {
+                self.flights -= 1;
+                self.flying -= landed.taken.len();
+                self.land(landed, now);
+            }
+            Done::Read(Ok(events)) => {
+                self.reading = false;
+                self.more |= !events.is_empty();
+                self.take_events(events);
+            }
+            Done::Read(Err(error)) => {
+                tracing::warn!(destination.id = %self.target.id, %error, "events cannot be read");
+                (self.reading, self.more, self.read_after) = (false, true, now.plus(STORE_PAUSE));
+            }
+            Done::Saved(_, Ok(())) => {
+                self.saving = false;
+                for replay in self.replays_saving.drain(..) {
+                    // Whoever asked may have gone.
+                    let _ = replay.send(());
+                }
+            }
+            Done::Saved(settlement, Err(error)) => {
+                tracing::warn!(destination.id = %self.target.id, %error, "progress cannot be saved");
+                (self.saving, self.save_after) = (false, now.plus(STORE_PAUSE));
+                self.book.unsave(settlement);
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Replay(event, confirm) => {
+                let in_its_turn = event.position > self.book.read_to() && self.target.wants(&event);
+                if !in_its_turn {
+                    self.book.replay(*event, self.port.clock.now());
+                }
+                if self.book.unsaved() > 0 {
+                    self.replays.push(confirm);
+                } else {
+                    // It waits already and that is saved. Whoever asked may have gone.
+                    let _ = confirm.send(());
+                }
+            }
+            Order::Look(position, answer) => {
+                let _ = answer.send(self.book.standing(position));
+            }
+        }
+    }
+
+    /// Lets what is in flight finish, within bounds, and saves everything that is done.
+    async fn drain(&mut self) {
+        let finish = async {
+            while self.flights > 0 {
+                match self.io.next().await {
+                    Some(done) => self.take_in(done),
+                    None => break,
+                }
+            }
+        };
+        if tokio::time::timeout(DRAIN, finish).await.is_err() {
+            tracing::info!(destination.id = %self.target.id, in_flight = self.flights, "deliveries will be repeated");
+        }
+        self.flights = 0;
+        while self.saving {
+            match self.io.next().await {
+                Some(Done::Landed(_)) => {}
+                Some(done) => self.take_in(done),
+                None => break,
+            }
+        }
+        self.book.advance(self.port.clock.now(), self.breaker.is_open());
+        if self.book.unsaved() > 0
+            && let Err(error) = self.port.store.settle(self.book.settlement()).await
+        {
+            tracing::warn!(destination.id = %self.target.id, %error, "progress cannot be saved");
+        }
+        self.gauges.stand(&self.book, &self.breaker, 0, self.unread());
+    }
+}
+
+/// The book as it was saved: the same whether the destination is served or not.
+pub(crate) async fn load(port: &Port, target: &Target, partition: u16) -> Result<Book, StoreError> {
+    let progress = port.store.progress(target.id).await?;
+    let progress = progress.into_iter().find(|progress| progress.partition == partition);
+    // Without a row nothing was ever settled: `put_destination` makes one.
+    let progress = progress.unwrap_or(Progress { partition, cursor: 0, settled: Vec::new() });
+    // More rows than the book takes can only come from replays while the destination was not served.
+    let mut parked = port.store.parked(target.id, 2 * MAX_PARKED).await?;
+    parked.retain(|row| row.partition == partition);
+    Ok(Book::open(target.id, partition, target.order, &progress, parked))
+}
+
+/// How many events one delivery carries. A few that wait are told one by one: people read them.
+fn share(coalesces: usize, waiting: u64) -> usize {
+    match waiting {
+        0..=SINGLY => 1,
+        _ if waiting <= CROWD => coalesces.min(FEW),
+        _ => coalesces,
+    }
+    .max(1)
+}
+
+async fn fly(
+    port: &Port,
+    target: &Target,
+    taken: Vec<Taken>,
+    memory: &Memory,
+    waiting: u64,
+    on_wire: &OnWire,
+) -> Landed {
+    let begun = port.clock.now();
+    let landed = |taken, outcome| {
+        let sent = on_wire.load(Ordering::Relaxed);
+        let started = if sent == 0 { begun } else { Timestamp::from_millis_clamped(sent) };
+        Landed { taken, started, took: port.clock.now().since(started), outcome }
+    };
+    let mut events = Vec::with_capacity(taken.len());
+    let mut gone = Vec::new();
+    for one in &taken {
+        match &one.event {
+            Some(event) => events.push(event.clone()),
+            None => match port.store.event(one.event_id).await {
+                Ok(Some(event)) => events.push(event),
+                Ok(None) => gone.push(one.position),
+                Err(error) => return landed(taken, Outcome::NotLoaded(error)),
+            },
+        }
+    }
+    if !gone.is_empty() {
+        return landed(taken, Outcome::Gone(gone));
+    }
+    let attempt = taken.iter().map(|one| one.attempts).max().unwrap_or(0).saturating_add(1);
+    let moment = Moment { now: begun, attempt, waiting };
+    let talk = converse(port, &*target.destination, &target.secrets, &events, memory, moment, on_wire).await;
+    landed(taken, Outcome::Talked(talk))
+}
+
+impl Dispatcher {
+    pub(super) fn partition(&self) -> u16 {
+        self.partition
+    }
+
+    /// Keeps what a delivery wants remembered about its lane.
+    pub(super) fn remember(&mut self, lane: Lane, memory: Memory) {
+        if memory.0.is_empty() {
+            self.memories.remove(&lane);
+            return;
+        }
+        if self.memories.len() >= MAX_MEMORIES {
+            self.memories.clear();
+        }
+        self.memories.insert(lane, memory);
+    }
+}

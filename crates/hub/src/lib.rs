@@ -1,0 +1,328 @@
+//! The running machine: what turns the pure crates into a hub. Time, chance, tasks and the network are here.
+//!
+//! [`Hub`] is the facade: `web` calls it for everything that changes something and reads from [`Hub::store`] itself.
+//! Start reading at `intake` (a notification arrives), then `commit` (the one door), then `scheduler` (the clock's side).
+
+mod ask;
+pub mod catalogue;
+pub mod clock;
+pub mod commit;
+pub mod config;
+pub mod deliveries;
+pub mod destinations;
+pub mod dispatch;
+pub mod error;
+pub mod grants;
+pub mod intake;
+pub mod keys;
+mod links;
+pub mod outbound;
+mod proof_keys;
+pub mod rebuild;
+pub mod recent;
+pub mod replay;
+mod scheduler;
+pub mod secrets;
+pub mod sources;
+pub mod telemetry;
+#[cfg(test)]
+mod tests;
+pub mod tryout;
+
+pub use error::HubError;
+
+use clock::{Chance, Clock};
+use config::Config;
+use destinations::Destinations;
+use dispatch::Port;
+use keys::Gate;
+use outbound::guard::Guard;
+use outbound::{Client, Outbound};
+use paidup_sources::Definition;
+use paidup_store::{Store, StoreError};
+use proof_keys::ProofKeys;
+use scheduler::Agenda;
+use secrets::{SecretError, Secrets};
+use sources::Registry;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Why the hub does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Keys.
+    #[error(transparent)]
+    Secrets(#[from] SecretError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The HTTP client.
+    #[error("no HTTP client could be made: {0}")]
+    Client(#[from] outbound::SetupError),
+    /// Sources or destinations of the database.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why notifications cannot be taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReady(String);
+
+/// What a hub is made of.
+struct Parts {
+    config: Config,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
+    outbound: Arc<dyn Outbound>,
+}
+
+/// A hub. Cloning it gives another handle to the same one.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
+    config: Arc<Config>,
+    secrets: Secrets,
+    metrics: Arc<Metrics>,
+    recent: Arc<recent::Recent>,
+    gate: Gate,
+    sources: Registry,
+    proof_keys: ProofKeys,
+    listening_on: OnceLock<SocketAddr>,
+    agenda: Agenda,
+    outbound: Arc<dyn Outbound>,
+    destinations: Destinations,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Hub {
+    /// Opens a hub on `store`: finds or makes its keys, opens its sources. Runs nothing yet.
+    pub async fn open(
+        config: Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+    ) -> Result<Hub, StartError> {
+        let overridden: Vec<&str> = config.upstreams.overridden().into_iter().map(url::Url::as_str).collect();
+        let guard = Guard::new(config.allow_private_targets.clone(), &overridden);
+        let outbound = Arc::new(Client::new(guard)?);
+        Hub::open_with(config, store, clock, chance, outbound).await
+    }
+
+    /// The same with calls going out through `outbound`.
+    pub async fn open_with(
+        config: Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+        outbound: Arc<dyn Outbound>,
+    ) -> Result<Hub, StartError> {
+        let parts = Parts { config, store, clock, chance, outbound };
+        Hub::assemble(parts, paidup_sources::DEFINITIONS).await
+    }
+
+    async fn assemble(
+        parts: Parts,
+        definitions: impl IntoIterator<Item = &'static Definition>,
+    ) -> Result<Hub, StartError> {
+        let Parts { config, store, clock, chance, outbound } = parts;
+        let dir = config.data_dir();
+        let secrets = Secrets::open(config.master_key.as_ref(), &dir, &*store, &*chance).await?;
+        let (admin_key, made) = secrets::admin_key(config.admin_key.as_ref(), &dir, &*chance)?;
+        if made {
+            let path = dir.join(secrets::ADMIN_KEY_FILE);
+            tracing::info!(path = %path.display(), "the admin key was made; it stands in this file");
+        }
+        let recent = Arc::new(recent::Recent::default());
+        let metrics = Arc::new(Metrics::default());
+        let (fill, count) = (recent.clone(), metrics.clone());
+        store.listen(Box::new(move |events| {
+            for event in events {
+                count.event(event.event.event_type);
+            }
+            fill.push(events);
+        }));
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let port = Arc::new(Port::of(&store, &clock, &chance, &outbound, &recent, &metrics));
+        let known = paidup_destinations::DEFINITIONS;
+        let destinations = Destinations::new(known, port, tasks.clone(), stopping.clone());
+        let hub = Hub(Arc::new(Inner {
+            store,
+            clock,
+            chance,
+            config: Arc::new(config),
+            secrets,
+            metrics,
+            recent,
+            gate: Gate::new(&admin_key),
+            sources: Registry::new(definitions),
+            proof_keys: ProofKeys::default(),
+            listening_on: OnceLock::new(),
+            agenda: Agenda::default(),
+            outbound,
+            destinations,
+            tasks,
+            stopping,
+        }));
+        hub.open_sources().await?;
+        Ok(hub)
+    }
+
+    /// Starts every loop: deadlines, questions, the catalogue's sweep, deliveries.
+    pub async fn start(&self) -> Result<(), StartError> {
+        self.start_destinations().await?;
+        self.tasks().spawn(self.clone().run_halts());
+        self.tasks().spawn(self.clone().run_scheduler());
+        self.tasks().spawn(self.clone().run_questions(self.outbound().clone()));
+        self.tasks().spawn(self.clone().run_catalogue());
+        self.tasks().spawn(self.clone().run_pruning());
+        Ok(())
+    }
+
+    /// Forgets old attempts, once an hour, until the hub stops.
+    async fn run_pruning(self) {
+        let kept = std::time::Duration::from_secs(u64::from(self.config().keep_attempts_days) * 86_400);
+        loop {
+            if let Err(error) = self.store().prune_attempts(self.clock().now().minus(kept)).await {
+                tracing::warn!(%error, "old attempts cannot be forgotten now");
+            }
+            tokio::select! {
+                () = self.stopping().cancelled() => return,
+                () = self.clock().sleep(std::time::Duration::from_secs(3600)) => {}
+            }
+        }
+    }
+
+    /// Whether notifications can be taken in.
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        if self.stopping().is_cancelled() {
+            return Err(NotReady("the hub is stopping".to_owned()));
+        }
+        let health = self.store().health().await.map_err(|error| NotReady(error.to_string()))?;
+        match health.failing {
+            Some(reason) => Err(NotReady(format!("the database cannot be written: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The figures as `/metrics` answers them.
+    pub async fn metrics_text(&self) -> String {
+        if let Ok(health) = self.store().health().await {
+            self.metrics().observe_store(&health, commit::work::unmapped(&self.store().catalogue()));
+        }
+        self.metrics().text()
+    }
+
+    /// The address that the hub really listens on, once it does: settings may say port 0. The first one counts.
+    pub fn listening_on(&self, address: SocketAddr) {
+        // A second listener is another door to the same hub; links keep naming the first.
+        let _ = self.0.listening_on.set(address);
+    }
+
+    /// How the outside reaches this hub, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        self.config().public_url(*self.0.listening_on.get().unwrap_or(&self.config().listen))
+    }
+
+    /// Sources that are set up.
+    #[must_use]
+    pub fn sources(&self) -> &Registry {
+        &self.0.sources
+    }
+
+    /// Destinations that are set up.
+    #[must_use]
+    pub fn destinations(&self) -> &Destinations {
+        &self.0.destinations
+    }
+
+    /// Who makes calls.
+    #[must_use]
+    pub fn outbound(&self) -> &Arc<dyn Outbound> {
+        &self.0.outbound
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn proof_keys(&self) -> &ProofKeys {
+        &self.0.proof_keys
+    }
+
+    pub(crate) fn agenda(&self) -> &Agenda {
+        &self.0.agenda
+    }
+
+    /// What is remembered. Reads go here directly; writes of purchases, events and the catalogue do not.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// Chance.
+    #[must_use]
+    pub fn chance(&self) -> &Arc<dyn Chance> {
+        &self.0.chance
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.0.config
+    }
+
+    /// Seals and opens credentials.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.0.secrets
+    }
+
+    /// Figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The newest events, in memory; [`recent::Recent::changes`] says when there are more.
+    #[must_use]
+    pub fn recent(&self) -> &Arc<recent::Recent> {
+        &self.0.recent
+    }
+
+    /// Tasks that `stop` waits for: spawn every loop of the hub with it.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    /// Cancelled when the hub is to stop: every loop ends at its next safe point.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    /// Ends every loop, waits for them, then closes the store. What was accepted is durable.
+    pub async fn stop(&self) -> Result<(), StoreError> {
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.store.close().await
+    }
+}

@@ -1,0 +1,170 @@
+//! Folds the journal into an empty database through the same decisions, and compares the two, byte for byte. What was
+//! received is read again from its kept bytes; time, chance and the sources' abilities stand in the journal.
+
+use crate::commit::Received;
+use crate::commit::command::Input;
+use crate::commit::decide::Deciding;
+use crate::sources::Opened;
+use crate::{Hub, HubError};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use paidup_lifecycle::engine::ENGINE_VERSION;
+use paidup_lifecycle::ids::SourceId;
+use paidup_sources::Packed;
+use paidup_store::records::{JournalEntry, KeptNotification, Mismatch};
+use paidup_store::{Store, Urgency};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Entries that are read, and folded, together.
+const PAGE: usize = 256;
+/// Most differences that are named.
+const MAX_NAMED: usize = 200;
+
+/// What a rebuild came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Journal entries folded.
+    pub entries: u64,
+    /// Events that they gave.
+    pub events: u64,
+    /// Entries that another version of the engine had decided.
+    pub by_other_versions: u64,
+    /// What does not fit: damaged rows of the journal first, then differences. At most 200.
+    pub mismatches: Vec<Mismatch>,
+}
+
+impl Report {
+    /// The two databases say the same, and the journal is whole.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.mismatches.is_empty()
+    }
+}
+
+/// Checks the journal's digests, folds it into `into` (which must be empty) and compares. `progress` is told entries
+/// done and entries in all.
+pub async fn verify(
+    hub: &Hub,
+    into: &Arc<dyn Store>,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Report, HubError> {
+    let from = hub.store();
+    let mut report = Report { mismatches: from.verify_journal(MAX_NAMED).await?, ..Report::default() };
+    let sources = hub.every_source().await?;
+    let all = last_entry(&**from).await?;
+    let mut after = 0;
+    loop {
+        let page = from.journal_after(0, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.entry;
+        let mut folding = FuturesOrdered::new();
+        for entry in page {
+            report.entries += 1;
+            report.by_other_versions += u64::from(entry.record.engine_version != ENGINE_VERSION);
+            let number = entry.entry;
+            match decision(hub, &sources, entry).await? {
+                Ok(deciding) => folding.push_back(into.commit(Urgency::Rest, Box::new(deciding))),
+                Err(detail) => report.name("input", number, detail),
+            }
+        }
+        while let Some(folded) = folding.next().await {
+            match folded {
+                Ok(committed) => report.events += committed.events.len() as u64,
+                Err(error) => report.name("input", report.entries, format!("it cannot be folded: {error}")),
+            }
+        }
+        progress(report.entries, all);
+    }
+    let room = MAX_NAMED.saturating_sub(report.mismatches.len());
+    let differences = from.compare(&**into, room).await?;
+    report.mismatches.extend(differences);
+    Ok(report)
+}
+
+impl Report {
+    fn name(&mut self, column: &'static str, entry: u64, detail: String) {
+        if self.mismatches.len() < MAX_NAMED {
+            let row = format!("entry {entry}");
+            self.mismatches.push(Mismatch { table: "journal", row, column: Some(column), detail });
+        }
+    }
+}
+
+async fn last_entry(store: &dyn Store) -> Result<u64, HubError> {
+    let (mut step, mut last) = (1u64 << 40, 0u64);
+    // Entries are numbered without gaps, so the last one is found by halving.
+    while step > 0 {
+        if !store.journal_after(0, last + step - 1, 1).await?.is_empty() {
+            last += step;
+        }
+        step /= 2;
+    }
+    Ok(last)
+}
+
+/// The decision that an entry notes; the inner error says in words why it cannot be read.
+async fn decision(
+    hub: &Hub,
+    sources: &HashMap<SourceId, Arc<Opened>>,
+    entry: JournalEntry,
+) -> Result<Result<Deciding, String>, HubError> {
+    let input: Input = match serde_json::from_slice(&entry.record.input) {
+        Ok(input) => input,
+        Err(error) => return Ok(Err(format!("it cannot be read: {error}"))),
+    };
+    let mut received = Vec::new();
+    if !entry.record.notifications.is_empty() {
+        for kept in hub.store().entry_notifications(entry.partition, entry.entry).await? {
+            match read_again(sources, kept) {
+                Ok(read) => received.push(read),
+                Err(detail) => return Ok(Err(detail)),
+            }
+        }
+    }
+    Ok(Ok(Deciding {
+        command: input.command,
+        received,
+        abilities: Arc::new(input.abilities),
+        now: entry.record.decided_at,
+        seed: entry.record.seed,
+        report: Arc::default(),
+    }))
+}
+
+fn read_again(sources: &HashMap<SourceId, Arc<Opened>>, kept: KeptNotification) -> Result<Received, String> {
+    let opened = sources
+        .get(&kept.source_id)
+        .ok_or_else(|| format!("the source {} of notification {} is not known any more", kept.source_id, kept.id))?;
+    let bytes = bytes_of(opened, &kept).map_err(|detail| format!("notification {}: {detail}", kept.id))?;
+    let reading = opened
+        .source
+        .read_kept(&kept.external_id, &bytes)
+        .map_err(|rejection| format!("notification {} cannot be read again: {}", kept.id, rejection.detail))?;
+    Ok(Received::of_kept(kept, reading))
+}
+
+/// The bytes that were received.
+fn bytes_of(opened: &Opened, kept: &KeptNotification) -> Result<bytes::Bytes, String> {
+    if !kept.packed {
+        return Ok(kept.body.clone());
+    }
+    let shared = kept.shared.iter().map(|part| part.to_vec()).collect();
+    let packed = Packed { rest: kept.body.to_vec(), shared };
+    opened.source.unpack(&packed).map(Into::into).map_err(|rejection| rejection.detail)
+}
+
+impl Hub {
+    /// What a source received, byte for byte.
+    pub async fn received_bytes(&self, kept: &KeptNotification) -> Result<bytes::Bytes, HubError> {
+        if !kept.packed {
+            return Ok(kept.body.clone());
+        }
+        let opened = match self.sources().get(kept.source_id) {
+            Some(opened) => Some(opened),
+            None => self.every_source().await?.remove(&kept.source_id),
+        };
+        let unreadable = || HubError::inconsistent("notifications", &kept.id.to_string());
+        bytes_of(&*opened.ok_or_else(unreadable)?, kept).map_err(|_| unreadable())
+    }
+}

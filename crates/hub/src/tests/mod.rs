@@ -1,0 +1,211 @@
+//! The hub's capabilities over a real database and a clock that is moved. No loop runs unless a test starts it: due
+//! deadlines, questions and sweeps are called for, so nothing is waited for.
+
+mod askable;
+mod catalogue;
+mod deadlines;
+mod destinations;
+mod grants;
+mod intake;
+mod keys;
+mod owners;
+mod rebuild;
+mod sources;
+
+use crate::clock::{Clock, SeededChance, VirtualClock};
+use crate::config::Config;
+use crate::intake::{Accepted, IntakeError, Sender};
+use crate::keys::Principal;
+use crate::outbound::Outbound;
+use crate::{Hub, Parts};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use paidup_destinations::{Answer, CallFailure};
+use paidup_lifecycle::event::{Event, EventType};
+use paidup_lifecycle::ids::{PurchaseId, SourceId};
+use paidup_lifecycle::observation::{Environment, PurchaseKey};
+use paidup_lifecycle::purchase::Purchase;
+use paidup_lifecycle::time::Timestamp;
+use paidup_sources::{Definition, RawRequest};
+use paidup_store::{OpenOptions, Store};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Answers calls with what a test has laid ready, in order; none ready: not connected.
+#[derive(Default)]
+struct Script {
+    ready: Mutex<VecDeque<(u16, String)>>,
+    called: Mutex<Vec<String>>,
+}
+
+impl Outbound for Script {
+    fn call_up_to(
+        &self,
+        request: http::Request<Bytes>,
+        _timeout: Duration,
+        _max_body: usize,
+    ) -> BoxFuture<'static, Answer> {
+        self.called.lock().push(request.uri().to_string());
+        let answer = match self.ready.lock().pop_front() {
+            Some((status, body)) => {
+                let mut response = http::Response::new(Bytes::from(body));
+                *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+                Answer::Response(response)
+            }
+            None => Answer::Failed(CallFailure::NotConnected),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn check(&self, _url: url::Url) -> BoxFuture<'static, Result<(), CallFailure>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// A hub with one generic source, on 2026-01-01.
+struct TestHub {
+    hub: Hub,
+    clock: VirtualClock,
+    script: Arc<Script>,
+    source: SourceId,
+    dir: TempDir,
+}
+
+/// All kinds of the product, and one that can be asked.
+fn definitions() -> impl Iterator<Item = &'static Definition> {
+    paidup_sources::DEFINITIONS.iter().chain([&askable::DEFINITION])
+}
+
+async fn store_at(path: &std::path::Path) -> Arc<dyn Store> {
+    paidup_store::open(&format!("sqlite:{}", path.display()), OpenOptions::default()).await.unwrap()
+}
+
+async fn open(dir: &TempDir, clock: &VirtualClock, script: &Arc<Script>, seed: u64) -> Hub {
+    let path = dir.path().join("hub.db");
+    let url = format!("sqlite:{}", path.display());
+    let config = Config::load([("PAIDUP_DATABASE_URL".to_owned(), url)], None).unwrap();
+    let parts = Parts {
+        config,
+        store: store_at(&path).await,
+        clock: Arc::new(clock.clone()),
+        chance: Arc::new(SeededChance::new(seed)),
+        outbound: script.clone(),
+    };
+    Hub::assemble(parts, definitions()).await.unwrap()
+}
+
+impl TestHub {
+    async fn new() -> TestHub {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = VirtualClock::new(at("2026-01-01T00:00:00Z"));
+        let script = Arc::new(Script::default());
+        let hub = open(&dir, &clock, &script, 1).await;
+        let source = hub.create_source("generic", "backend", &raw("{}")).await.unwrap().id;
+        TestHub { hub, clock, script, source, dir }
+    }
+
+    /// Closes the hub and opens it again on the same files.
+    async fn restart(self) -> TestHub {
+        self.hub.stop().await.unwrap();
+        let hub = open(&self.dir, &self.clock, &self.script, 2).await;
+        TestHub { hub, ..self }
+    }
+
+    async fn post(&self, source: SourceId, body: &Value) -> Result<Accepted, IntakeError> {
+        let raw = RawRequest { headers: http::HeaderMap::new(), body: body.to_string().into() };
+        self.hub.intake(source, raw, &Sender::Key(Principal::admin())).await
+    }
+
+    /// Sends to the generic source.
+    async fn send(&self, body: &Value) -> Accepted {
+        self.post(self.source, body).await.unwrap()
+    }
+
+    /// A month of `pro_monthly` for `customer`, bought now.
+    async fn buy(&self, customer: &str, purchase: &str) -> PurchaseId {
+        let now = self.clock.now();
+        self.send(&bought(now, now.plus(DAY * 30), customer, purchase)).await;
+        self.id(purchase)
+    }
+
+    fn id(&self, purchase: &str) -> PurchaseId {
+        Purchase::id_of(&PurchaseKey {
+            source_id: self.source,
+            environment: Environment::Production,
+            store_purchase_id: purchase.to_owned(),
+        })
+    }
+
+    /// Maps `pro_monthly` to `pro`.
+    async fn map(&self) {
+        self.hub.put_product(catalogue::product("pro_monthly", &["pro"]), false).await.unwrap();
+        self.hub.sweep().await.unwrap();
+    }
+
+    /// Moves the clock and settles what became due.
+    async fn pass(&self, span: Duration) {
+        self.clock.advance(span);
+        while self.hub.settle_due().await.unwrap() > 0 {}
+    }
+
+    /// All events, oldest first.
+    async fn events(&self) -> Vec<Arc<Event>> {
+        let logged = self.hub.store().events_after(0, 0, 10_000).await.unwrap();
+        logged.into_iter().map(|logged| logged.event).collect()
+    }
+
+    /// What was told since `count` events, as `app_user_id TYPE`.
+    async fn told_since(&self, count: usize) -> Vec<String> {
+        let events = self.events().await;
+        events[count..].iter().map(|event| format!("{} {}", event.customer.app_user_id, event.event_type)).collect()
+    }
+
+    async fn active(&self, customer: &str) -> Vec<String> {
+        let found = self.hub.store().customer(customer).await.unwrap();
+        found.map(|found| found.active_entitlements(Environment::Production)).unwrap_or_default()
+    }
+
+    /// Folds the journal into an empty database and wants the same bytes.
+    async fn check_rebuild(&self) -> crate::rebuild::Report {
+        let into = store_at(&self.dir.path().join("rebuilt.db")).await;
+        let report = crate::rebuild::verify(&self.hub, &into, &|_, _| {}).await.unwrap();
+        assert!(report.is_equal(), "{:#?}", report.mismatches);
+        report
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn raw(text: &str) -> Box<serde_json::value::RawValue> {
+    serde_json::value::RawValue::from_string(text.to_owned()).unwrap()
+}
+
+fn bought(now: Timestamp, until: Timestamp, customer: &str, purchase: &str) -> Value {
+    json!({
+        "id": format!("{purchase} bought {now}"), "observed_at": now, "reason": "purchased",
+        "environment": "PRODUCTION", "store": "STRIPE", "customer_id": customer, "purchase_id": purchase,
+        "kind": "subscription", "transaction_id": format!("{purchase} {now}"), "product_id": "pro_monthly",
+        "period_type": "normal", "period": {"starts_at": now, "ends_at": until}, "will_renew": true,
+        "price": {"amount_minor": 999, "currency": "USD"}
+    })
+}
+
+fn said(now: Timestamp, reason: &str, purchase: &str) -> Value {
+    json!({
+        "id": format!("{purchase} {reason} {now}"), "observed_at": now, "reason": reason,
+        "environment": "PRODUCTION", "store": "STRIPE", "purchase_id": purchase
+    })
+}
+
+fn types(events: &[Arc<Event>]) -> Vec<EventType> {
+    events.iter().map(|event| event.event_type).collect()
+}
