@@ -1,0 +1,345 @@
+//! Destinations: where events go; testing, previewing, holding and resuming them.
+
+use super::sources::{KindAnswer, empty};
+use crate::auth::{Authorized, Read, Write};
+use crate::extract::{Json, Path};
+use crate::paging::List;
+use crate::problem::Problem;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use paidup_hub::Hub;
+use paidup_hub::destinations::{DestinationChange as Change, DestinationView, NewDestination as New};
+use paidup_lifecycle::filter::Filter;
+use paidup_lifecycle::ids::DestinationId;
+use paidup_lifecycle::time::Timestamp;
+use paidup_store::records::{LaneOrder, Start};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A destination to set up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewDestination {
+    /// `webhook`, `discord_webhook`; `GET /v1/destinations/kinds` lists them.
+    #[serde(rename = "type")]
+    kind: String,
+    /// For people.
+    name: String,
+    /// Settings of the type.
+    #[serde(default = "empty")]
+    #[schema(value_type = Object)]
+    config: Box<RawValue>,
+    /// Which events: `{events, environments, sources, products}`; an empty or absent list means all. Absent: both
+    /// environments for `webhook`, PRODUCTION only for the others.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Filter>,
+    /// What must stay in order: `purchase` (default), `customer`, `none`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    order: Option<LaneOrder>,
+    /// `now` (default), `beginning`, or a time.
+    #[serde(default)]
+    start: Option<String>,
+}
+
+/// A change of a destination.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DestinationChange {
+    /// For people.
+    #[serde(default)]
+    name: Option<String>,
+    /// All settings of the type; a secret that is sent back masked stays as it is.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    config: Option<Box<RawValue>>,
+    /// From now on.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Filter>,
+    /// From now on.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    order: Option<LaneOrder>,
+}
+
+/// A destination. Secrets are masked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DestinationAnswer {
+    /// Its id.
+    id: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    kind: String,
+    /// For people.
+    name: String,
+    /// Settings, secrets masked.
+    #[schema(value_type = Object)]
+    config: serde_json::Value,
+    /// Which events.
+    #[schema(value_type = Object)]
+    filter: Filter,
+    /// What must stay in order.
+    #[schema(value_type = String)]
+    order: LaneOrder,
+    /// `active`, `paused`, `switched_off`.
+    state: String,
+    /// Why it is not active.
+    state_reason: Option<String>,
+    /// Since when.
+    state_since: String,
+    /// Events of the log that it has yet to look at.
+    behind: u64,
+    /// Since when it exists.
+    created_at: String,
+    /// Secrets that were made for it, such as `secret`: shown this once.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    made: BTreeMap<String, String>,
+}
+
+impl From<DestinationView> for DestinationAnswer {
+    fn from(view: DestinationView) -> DestinationAnswer {
+        DestinationAnswer {
+            id: view.id.to_string(),
+            kind: view.kind,
+            name: view.name,
+            config: view.config,
+            filter: view.filter,
+            order: view.order,
+            state: view.state.to_string(),
+            state_reason: view.state_reason,
+            state_since: view.state_since.to_string(),
+            behind: view.behind,
+            created_at: view.created_at.to_string(),
+            made: BTreeMap::new(),
+        }
+    }
+}
+
+fn id(text: &str) -> Result<DestinationId, Problem> {
+    text.parse().map_err(|_| Problem::not_found("destination"))
+}
+
+fn start(text: Option<&str>) -> Result<Start, Problem> {
+    match text {
+        None | Some("now") => Ok(Start::Now),
+        Some("beginning") => Ok(Start::Beginning),
+        Some(time) => time
+            .parse::<Timestamp>()
+            .map(Start::At)
+            .map_err(|_| Problem::invalid("/start", "now, beginning, or a time such as 2026-01-31T08:00:00Z")),
+    }
+}
+
+/// Sets up a destination. A made secret stands in `secret` of this answer, once.
+#[utoipa::path(post, path = "/v1/destinations", tag = "destinations", request_body = NewDestination,
+    responses((status = 201, body = DestinationAnswer), (status = 422, body = Problem)))]
+pub(crate) async fn create(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Json(request): Json<NewDestination>,
+) -> Result<Response, Problem> {
+    let new = New {
+        kind: &request.kind,
+        name: &request.name,
+        config: &request.config,
+        filter: request.filter,
+        order: request.order.unwrap_or(LaneOrder::Purchase),
+        start: start(request.start.as_deref())?,
+    };
+    let made = hub.create_destination(new).await?;
+    let answer = DestinationAnswer { made: made.made, ..made.view.into() };
+    Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
+}
+
+/// Lists destinations, oldest first.
+#[utoipa::path(get, path = "/v1/destinations", tag = "destinations", responses((status = 200, body = List<DestinationAnswer>)))]
+pub(crate) async fn list(
+    State(hub): State<Hub>,
+    _: Authorized<Read>,
+) -> Result<axum::Json<List<DestinationAnswer>>, Problem> {
+    let rows = hub.list_destinations().await?;
+    Ok(axum::Json(List::whole(rows.into_iter().map(DestinationAnswer::from).collect())))
+}
+
+/// The types of destination that this version knows.
+#[utoipa::path(get, path = "/v1/destinations/kinds", tag = "destinations", responses((status = 200, body = List<KindAnswer>)))]
+pub(crate) async fn kinds(_: Authorized<Read>) -> axum::Json<List<KindAnswer>> {
+    let kinds = paidup_destinations::DEFINITIONS.iter().map(|definition| KindAnswer {
+        kind: definition.kind,
+        title: definition.title,
+        setup: definition.setup,
+        settings_schema: (definition.settings_schema)(),
+        secrets: definition.secrets,
+    });
+    axum::Json(List::whole(kinds.collect()))
+}
+
+/// One destination.
+#[utoipa::path(get, path = "/v1/destinations/{id}", tag = "destinations", params(("id" = String, Path)),
+    responses((status = 200, body = DestinationAnswer), (status = 404, body = Problem)))]
+pub(crate) async fn get(
+    State(hub): State<Hub>,
+    _: Authorized<Read>,
+    Path(text): Path<String>,
+) -> Result<axum::Json<DestinationAnswer>, Problem> {
+    Ok(axum::Json(hub.show_destination(id(&text)?).await?.into()))
+}
+
+/// Changes a destination. A new filter holds for events from now on.
+#[utoipa::path(patch, path = "/v1/destinations/{id}", tag = "destinations", params(("id" = String, Path)), request_body = DestinationChange,
+    responses((status = 200, body = DestinationAnswer), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn change(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Path(text): Path<String>,
+    Json(request): Json<DestinationChange>,
+) -> Result<axum::Json<DestinationAnswer>, Problem> {
+    let change = Change {
+        name: request.name.as_deref(),
+        config: request.config.as_deref(),
+        filter: request.filter,
+        order: request.order,
+    };
+    Ok(axum::Json(hub.update_destination(id(&text)?, change).await?.into()))
+}
+
+/// Forgets a destination with its progress.
+#[utoipa::path(delete, path = "/v1/destinations/{id}", tag = "destinations", params(("id" = String, Path)),
+    responses((status = 204, description = "Forgotten"), (status = 404, body = Problem)))]
+pub(crate) async fn delete(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Path(text): Path<String>,
+) -> Result<StatusCode, Problem> {
+    hub.delete_destination(id(&text)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Holds a destination; what comes meanwhile waits in the log.
+#[utoipa::path(post, path = "/v1/destinations/{id}/pause", tag = "destinations", params(("id" = String, Path)),
+    responses((status = 200, body = DestinationAnswer), (status = 404, body = Problem)))]
+pub(crate) async fn pause(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Path(text): Path<String>,
+) -> Result<axum::Json<DestinationAnswer>, Problem> {
+    Ok(axum::Json(hub.pause_destination(id(&text)?).await?.into()))
+}
+
+/// Lets a paused or switched-off destination catch up.
+#[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "destinations", params(("id" = String, Path)),
+    responses((status = 200, body = DestinationAnswer), (status = 404, body = Problem)))]
+pub(crate) async fn resume(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Path(text): Path<String>,
+) -> Result<axum::Json<DestinationAnswer>, Problem> {
+    Ok(axum::Json(hub.resume_destination(id(&text)?).await?.into()))
+}
+
+/// What came of a test.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TestAnswer {
+    /// It arrived.
+    delivered: bool,
+    /// The HTTP status, when there was an answer.
+    status: Option<u16>,
+    /// What the answer means and what to do, in words.
+    explanation: String,
+    /// How long it took.
+    duration_ms: u32,
+}
+
+/// Sends a sample event now and explains the answer.
+#[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "destinations", params(("id" = String, Path)),
+    responses((status = 200, body = TestAnswer), (status = 404, body = Problem)))]
+pub(crate) async fn test(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Path(text): Path<String>,
+) -> Result<axum::Json<TestAnswer>, Problem> {
+    let outcome = hub.test_destination(id(&text)?).await?;
+    Ok(axum::Json(TestAnswer {
+        delivered: outcome.delivered,
+        status: outcome.status,
+        explanation: outcome.explanation,
+        duration_ms: outcome.duration_ms,
+    }))
+}
+
+/// Which event to show.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreviewRequest {
+    /// An event of the log.
+    #[serde(default)]
+    event_id: Option<String>,
+    /// A sample event of this canonical type instead.
+    #[serde(rename = "type", default)]
+    event_type: Option<String>,
+}
+
+/// A request that would be sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PreviewedRequest {
+    /// HTTP method.
+    method: String,
+    /// Where; a secret in it is masked.
+    url: String,
+    /// Headers; secrets and signatures masked.
+    headers: Vec<(String, String)>,
+    /// The very body.
+    #[schema(value_type = serde_json::Value)]
+    body: serde_json::Value,
+}
+
+/// What an event would cause.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PreviewAnswer {
+    /// The event that was used.
+    #[schema(value_type = serde_json::Value)]
+    event: Box<RawValue>,
+    /// The requests, in order.
+    requests: Vec<PreviewedRequest>,
+    /// Why there are none.
+    skipped: Option<String>,
+}
+
+/// Shows the requests that an event would cause, and sends nothing.
+#[utoipa::path(post, path = "/v1/destinations/{id}/preview", tag = "destinations", params(("id" = String, Path)), request_body = PreviewRequest,
+    responses((status = 200, body = PreviewAnswer), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn preview(
+    State(hub): State<Hub>,
+    _: Authorized<Read>,
+    Path(text): Path<String>,
+    Json(request): Json<PreviewRequest>,
+) -> Result<axum::Json<PreviewAnswer>, Problem> {
+    let event = match (&request.event_id, &request.event_type) {
+        (Some(_), Some(_)) => return Err(Problem::invalid("/type", "give event_id or type, not both")),
+        (Some(event), None) => super::events::find(&hub, event).await?,
+        (None, name) => {
+            let name = name.as_deref().unwrap_or("SUBSCRIPTION_RENEWED");
+            let event_type =
+                name.parse().map_err(|_| Problem::invalid("/type", "not a canonical event; see docs/events.md"))?;
+            hub.sample_event(event_type)
+        }
+    };
+    let shown = hub.preview_destination(id(&text)?, &event).await?;
+    let requests = shown.requests.into_iter().map(|one| PreviewedRequest {
+        method: one.method,
+        url: one.url,
+        headers: one.headers,
+        body: one.body,
+    });
+    Ok(axum::Json(PreviewAnswer {
+        event: super::events::raw(&event)?,
+        requests: requests.collect(),
+        skipped: shown.skipped,
+    }))
+}

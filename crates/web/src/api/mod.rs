@@ -1,0 +1,11 @@
+//! The API of `/v1`: one file per resource.
+
+pub(crate) mod catalogue;
+pub(crate) mod customers;
+pub(crate) mod deliveries;
+pub(crate) mod destinations;
+pub(crate) mod events;
+pub(crate) mod grants;
+pub(crate) mod keys;
+pub(crate) mod notifications;
+pub(crate) mod sources;
