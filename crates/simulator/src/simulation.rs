@@ -1,0 +1,242 @@
+//! A whole simulation: a store, its customers, their traffic, and the truth about them.
+
+use crate::calendar::{Calendar, HOUR, MONTH};
+use crate::compare::{self, Comparison};
+use crate::edge::{self, Clock};
+use crate::hub::{HubApi, HubError};
+use crate::population::{Population, PopulationOptions};
+use crate::setup::{self, NewDestination, Setup};
+use crate::standins::receiver::Receiver;
+use crate::stores::app_store::wire::App;
+use crate::stores::app_store::{AppStore, SignError};
+use crate::traffic::{self, Counters, Disorder, Line, Pace, Snapshot, TrafficOptions};
+use crate::truth::Truth;
+use serde::Serialize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What to simulate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulationOptions {
+    /// How many customers.
+    pub customers: u32,
+    /// Decides everything that happens.
+    pub seed: u64,
+    /// Lived seconds in one second; the default lets a month pass in 6 seconds.
+    pub speed: f64,
+    /// How many lived months are told.
+    pub months: u32,
+    /// How fast notifications are sent.
+    pub pace: Pace,
+    /// How many connections to the hub.
+    pub connections: usize,
+    /// What goes wrong on the way.
+    pub disorder: Disorder,
+    /// How long one notification is tried again.
+    pub patience: Duration,
+    /// `Production` or `Sandbox`.
+    pub environment: &'static str,
+    /// The app that sells.
+    pub bundle_id: String,
+}
+
+impl Default for SimulationOptions {
+    fn default() -> Self {
+        SimulationOptions {
+            customers: 200,
+            seed: 1,
+            speed: 432_000.0,
+            months: 12,
+            pace: Pace::Life,
+            connections: 16,
+            disorder: Disorder::default(),
+            patience: Duration::from_secs(120),
+            environment: "Production",
+            bundle_id: "com.example.paidup".to_owned(),
+        }
+    }
+}
+
+/// Lives are at most this long.
+const MAX_MONTHS: u32 = 60;
+/// A traffic that is not paced by life is dated so that it ends now and began at most this long ago: well inside the day
+/// for which a hub believes in a period that it cannot ask the store about.
+const LONGEST_PAST: f64 = 12.0 * 3600.0;
+
+/// Why there is no simulation.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulationError {
+    /// No certificates.
+    #[error("the simulated store could not be opened")]
+    Store(#[from] SignError),
+    /// No HTTP client.
+    #[error("no HTTP client could be made")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Where to send.
+#[derive(Clone)]
+pub struct Target {
+    /// `.../ingest/{source_id}` of a source that trusts [`Simulation::store`]'s root.
+    pub ingest_url: String,
+    /// A receiver of the hub's events, to measure latencies with.
+    pub receiver: Option<Arc<Receiver>>,
+}
+
+/// How a run went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The counters.
+    #[serde(flatten)]
+    pub counters: Snapshot,
+    /// How long it took.
+    pub seconds: f64,
+    /// Accepted notifications a second.
+    pub rate: f64,
+    /// Purchases told about.
+    pub purchases: u64,
+    /// Customers with an id of the app.
+    pub customers: u64,
+}
+
+/// A simulation. Its parts are shared, so the counters and the truth can be read while it runs.
+pub struct Simulation {
+    options: SimulationOptions,
+    store: Arc<AppStore>,
+    counters: Arc<Counters>,
+    truth: Arc<Mutex<Truth>>,
+    client: reqwest::Client,
+}
+
+impl Simulation {
+    /// Opens a store with a fresh root.
+    pub fn new(options: SimulationOptions) -> Result<Simulation, SimulationError> {
+        let app = App {
+            bundle_id: Arc::from(options.bundle_id.as_str()),
+            app_apple_id: 1_470_000_001,
+            environment: options.environment,
+        };
+        Ok(Simulation {
+            options,
+            store: Arc::new(AppStore::new(app)?),
+            counters: Arc::new(Counters::default()),
+            truth: Arc::new(Mutex::new(Truth::default())),
+            client: edge::client()?,
+        })
+    }
+
+    /// The store, for its root certificate and for forgeries.
+    #[must_use]
+    pub fn store(&self) -> &AppStore {
+        &self.store
+    }
+
+    /// Makes the source, the catalogue and these destinations in a hub, through its API.
+    pub async fn setup(
+        &self,
+        hub_url: &str,
+        admin_key: &str,
+        destinations: &[NewDestination],
+    ) -> Result<Setup, HubError> {
+        setup::setup(&self.hub(hub_url, admin_key), &self.store, destinations).await
+    }
+
+    /// Sends everything that the population tells, until it is told or `stop` is cancelled.
+    pub async fn run(&self, target: &Target, stop: &CancellationToken) -> Summary {
+        let line = Line {
+            client: self.client.clone(),
+            ingest_url: Arc::from(target.ingest_url.as_str()),
+            store: Arc::clone(&self.store),
+            counters: Arc::clone(&self.counters),
+            truth: Arc::clone(&self.truth),
+            receiver: target.receiver.clone(),
+            options: TrafficOptions {
+                pace: self.options.pace,
+                connections: self.options.connections,
+                disorder: self.options.disorder,
+                patience: self.options.patience,
+                seed: self.options.seed,
+            },
+        };
+        let calendar = self.calendar(Clock::System.now_ms());
+        let population = self.population(calendar);
+        let began = Instant::now();
+        traffic::send_all(&line, population, calendar.speed(), stop).await;
+        self.summary(began.elapsed())
+    }
+
+    /// The population of a run that begins at `now_ms`.
+    #[must_use]
+    pub fn population(&self, calendar: Calendar) -> Population {
+        let options = PopulationOptions {
+            customers: self.options.customers,
+            seed: self.options.seed,
+            horizon: self.horizon(),
+            ..PopulationOptions::default()
+        };
+        Population::new(options, calendar, self.store.app().clone())
+    }
+
+    /// The dates of a run that begins at `now_ms`.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a horizon of years is far below 2^53 milliseconds")]
+    pub fn calendar(&self, now_ms: i64) -> Calendar {
+        match self.options.pace {
+            Pace::Life => Calendar::new(now_ms, self.options.speed),
+            Pace::Rate(_) | Pace::Unbounded => {
+                let slowest = self.horizon() as f64 / 1000.0 / LONGEST_PAST;
+                let span = Calendar::new(0, self.options.speed.max(slowest));
+                Calendar::new(now_ms - span.span(self.horizon() + HOUR), span.speed())
+            }
+        }
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.counters.snapshot()
+    }
+
+    /// A copy of what is true of everything that the hub has accepted so far.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        self.truth.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the hub for every customer and compares with the truth; with a receiver that got all events since the
+    /// beginning, these as well. To be called when nothing is waiting any more.
+    pub async fn compare(&self, hub_url: &str, key: &str, receiver: Option<&Receiver>) -> Result<Comparison, HubError> {
+        let truth = self.truth();
+        let mut result = compare::with_hub(&self.hub(hub_url, key), &truth).await?;
+        if let Some(receiver) = receiver {
+            result.join(compare::with_receiver(receiver, &truth, self.options.disorder.keeps_order()));
+        }
+        Ok(result)
+    }
+
+    fn hub(&self, url: &str, key: &str) -> HubApi {
+        HubApi::new(self.client.clone(), url, key)
+    }
+
+    fn horizon(&self) -> i64 {
+        i64::from(self.options.months.clamp(1, MAX_MONTHS)) * MONTH
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "counts of a simulation")]
+    fn summary(&self, took: Duration) -> Summary {
+        let truth = self.truth.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = self.counters.snapshot();
+        Summary {
+            seconds: took.as_secs_f64(),
+            rate: counters.accepted as f64 / took.as_secs_f64().max(0.001),
+            purchases: truth.purchases().len() as u64,
+            customers: truth.customers().len() as u64,
+            counters,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

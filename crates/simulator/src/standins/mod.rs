@@ -1,0 +1,12 @@
+//! Local services that answer as the vendors document, and keep to the vendors' limits: a message that Discord would
+//! refuse, ours refuses. What a page leaves open is marked `ASSUMPTION:`.
+//!
+//! They take time from a [`crate::edge::Clock`], so that a limit of a minute is tested in a millisecond.
+
+pub mod discord;
+pub mod intercom;
+pub mod limits;
+pub mod receiver;
+mod server;
+
+pub use server::Server;

@@ -1,0 +1,184 @@
+//! What is true: the simulator's own account of every customer and purchase, which a hub's answers are held against.
+//!
+//! It is written by the lives themselves and knows nothing of the hub's engine. `compare` holds a hub against it.
+
+use crate::catalogue::{Kind, Plan};
+use crate::lives::Told;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How a purchase stands, in the words of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Access.
+    Active,
+    /// The charge failed, access stays.
+    Grace,
+    /// The charge failed, access is gone, the store keeps trying.
+    BillingRetry,
+    /// Ended.
+    Expired,
+    /// Refunded or withdrawn.
+    Revoked,
+}
+
+impl State {
+    /// The word in the hub's answers.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            State::Active => "active",
+            State::Grace => "grace",
+            State::BillingRetry => "billing_retry",
+            State::Expired => "expired",
+            State::Revoked => "revoked",
+        }
+    }
+
+    /// Whether the customer may use what was bought.
+    #[must_use]
+    pub const fn has_access(self) -> bool {
+        match self {
+            State::Active | State::Grace => true,
+            State::BillingRetry | State::Expired | State::Revoked => false,
+        }
+    }
+}
+
+/// Money in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// Minor units; negative when it went back.
+    pub minor: i64,
+    /// ISO 4217.
+    pub currency: &'static str,
+}
+
+/// What is true of a purchase after one notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After {
+    /// How it stands.
+    pub state: State,
+    /// Renewal is on; absent for one-time purchases.
+    pub will_renew: Option<bool>,
+    /// The product in force.
+    pub plan: &'static Plan,
+    /// Start of the period, as stamped (milliseconds since 1970).
+    pub starts_at: i64,
+    /// Its end, as stamped; absent for one-time purchases.
+    pub ends_at: Option<i64>,
+    /// End of the grace period, as stamped.
+    pub grace_ends_at: Option<i64>,
+    /// What moved.
+    pub money: Option<Amount>,
+    /// A period began.
+    pub new_period: bool,
+    /// The canonical events that it must cause in a hub that hears of everything in order.
+    pub events: Vec<&'static str>,
+}
+
+/// Everything that is true of a purchase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurchaseTruth {
+    /// Its customer's `appAccountToken`, if there is one.
+    pub customer: Option<Arc<str>>,
+    /// How it stands after the latest notification.
+    pub now: After,
+    /// Place of that notification in its life.
+    pub ordinal: u32,
+    /// Notifications heard of.
+    pub notifications: u32,
+    /// Periods begun (or purchases made).
+    pub periods: u32,
+    /// All money, by currency.
+    pub totals: BTreeMap<&'static str, i64>,
+    /// How often each canonical event must have occurred.
+    pub events: BTreeMap<&'static str, u32>,
+}
+
+impl PurchaseTruth {
+    /// What it unlocks now.
+    #[must_use]
+    pub fn entitlements(&self) -> &'static [&'static str] {
+        if self.now.state.has_access() && self.now.plan.kind != Kind::Consumable {
+            self.now.plan.entitlements
+        } else {
+            &[]
+        }
+    }
+}
+
+/// The account of a run: what was told so far, and what follows from it.
+#[derive(Debug, Clone, Default)]
+pub struct Truth {
+    purchases: BTreeMap<Arc<str>, PurchaseTruth>,
+}
+
+impl Truth {
+    /// Takes note of a notification that the hub has accepted. Notifications of a purchase may come in any order; each
+    /// must come once.
+    pub fn learn(&mut self, told: &Told) {
+        let known = self.purchases.entry(Arc::clone(&told.purchase)).or_insert_with(|| PurchaseTruth {
+            customer: told.customer.clone(),
+            now: told.after.clone(),
+            ordinal: told.ordinal,
+            notifications: 0,
+            periods: 0,
+            totals: BTreeMap::new(),
+            events: BTreeMap::new(),
+        });
+        known.notifications += 1;
+        known.periods += u32::from(told.after.new_period);
+        if let Some(money) = told.after.money {
+            *known.totals.entry(money.currency).or_default() += money.minor;
+        }
+        for event in &told.after.events {
+            *known.events.entry(event).or_default() += 1;
+        }
+        if told.ordinal > known.ordinal {
+            known.ordinal = told.ordinal;
+            known.now = told.after.clone();
+        }
+    }
+
+    /// Purchases by the store's id.
+    #[must_use]
+    pub const fn purchases(&self) -> &BTreeMap<Arc<str>, PurchaseTruth> {
+        &self.purchases
+    }
+
+    /// Customers with an `appAccountToken`, and their purchases.
+    #[must_use]
+    pub fn customers(&self) -> BTreeMap<Arc<str>, Vec<Arc<str>>> {
+        let mut customers: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+        for (id, purchase) in &self.purchases {
+            if let Some(customer) = &purchase.customer {
+                customers.entry(Arc::clone(customer)).or_default().push(Arc::clone(id));
+            }
+        }
+        customers
+    }
+
+    /// What these purchases unlock together.
+    #[must_use]
+    pub fn entitlements(&self, purchases: &[Arc<str>]) -> BTreeSet<&'static str> {
+        purchases
+            .iter()
+            .filter_map(|id| self.purchases.get(id))
+            .flat_map(PurchaseTruth::entitlements)
+            .copied()
+            .collect()
+    }
+
+    /// All money of these purchases, by currency.
+    #[must_use]
+    pub fn totals(&self, purchases: &[Arc<str>]) -> BTreeMap<&'static str, i64> {
+        let mut totals = BTreeMap::new();
+        for purchase in purchases.iter().filter_map(|id| self.purchases.get(id)) {
+            for (currency, minor) in &purchase.totals {
+                *totals.entry(*currency).or_default() += minor;
+            }
+        }
+        totals
+    }
+}
