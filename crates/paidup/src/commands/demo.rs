@@ -1,0 +1,306 @@
+//! `paidup demo`: a hub, a simulated App Store with its customers, and stand-ins for Discord and a webhook receiver, all
+//! on loopback over real HTTP. With `--for` it ends by itself, with a table: what came in, what was told, what arrived,
+//! and whether the hub's picture of every customer is the simulator's.
+
+use super::serve::{self, Running};
+use anyhow::{Context, Result, bail};
+use paidup_hub::clock::{Chance, SystemChance};
+use paidup_hub::config::Config;
+use paidup_lifecycle::dialects::revenuecat::{self, Options};
+use paidup_simulator::compare::Comparison;
+use paidup_simulator::setup::NewDestination;
+use paidup_simulator::simulation::{Simulation, SimulationOptions, Summary, Target};
+use paidup_simulator::standins::discord::{Discord, DiscordOptions};
+use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
+use paidup_simulator::view::{Picture, Screen};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The secret that hub and receiver share. Both live on this machine for as long as the demo runs.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// A lived month in seconds at `--speed 1`.
+const MONTH_SECONDS: f64 = 6.0;
+/// What of `--for` is left for the last deliveries and the comparison.
+const SETTLING: Duration = Duration::from_secs(8);
+/// How long the last deliveries may take after that: Discord takes 30 messages a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How fast life goes; at 1 a month passes in 6 seconds.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Customers.
+    #[arg(long, default_value_t = 200)]
+    customers: u32,
+    /// Decides everything that happens.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Ends after this time with a table, e.g. 60s or 2m. Without it: until Ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    span: Option<Duration>,
+    /// The table as JSON, and no live view.
+    #[arg(long)]
+    json: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| "a time such as 60s or 2m".to_owned())?;
+    let seconds = match unit {
+        "" | "s" => number,
+        "m" => number * 60,
+        "h" => number * 3600,
+        _ => return Err("a time such as 60s or 2m".to_owned()),
+    };
+    if (10..=86_400).contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err("10s to 24h".to_owned()) }
+}
+
+/// Everything that runs.
+struct Stage {
+    running: Running,
+    url: String,
+    key: String,
+    discord: Discord,
+    receiver: Arc<Receiver>,
+    simulation: Arc<Simulation>,
+    target: Target,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
+    if !(arguments.speed.is_finite() && arguments.speed > 0.0) {
+        bail!("--speed is a number above 0");
+    }
+    let folder = tempfile::tempdir().context("no folder for the demo's database")?;
+    let stage = Arc::new(build(&arguments, folder.path()).await?);
+    let stop = CancellationToken::new();
+    let asked = serve::asked_to_stop()?;
+    let by_hand = stop.clone();
+    tokio::spawn(async move {
+        asked.await;
+        by_hand.cancel();
+    });
+    let ended = CancellationToken::new();
+    let view = (!arguments.json).then(|| show(stage.clone(), ended.clone()));
+    let summary = stage.simulation.run(&stage.target, &stop).await;
+    if arguments.span.is_none() {
+        // Everything is told; the hub stays to be looked at.
+        stop.cancelled().await;
+    }
+    let outcome = settle(&stage, summary).await;
+    ended.cancel();
+    if let Some(view) = view {
+        view.await?;
+    }
+    let stage = Arc::into_inner(stage).context("the view still holds the stage")?;
+    stage.running.stop().await?;
+    let outcome = outcome?;
+    outcome.print(arguments.json)?;
+    Ok(if outcome.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage> {
+    let discord = Discord::start(DiscordOptions::default()).await?;
+    let receiver = Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await?);
+    let chance: &dyn Chance = &SystemChance;
+    let key: String = chance.key().iter().map(|byte| format!("{byte:02x}")).collect();
+    let settings = [
+        ("PAIDUP_LISTEN", "127.0.0.1:0".to_owned()),
+        ("PAIDUP_DATABASE_URL", format!("sqlite:{}", folder.join("paidup.db").display())),
+        ("PAIDUP_ADMIN_KEY", key.clone()),
+        ("PAIDUP_ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
+        ("PAIDUP_DISCORD_API_URL", discord.api_url()),
+        ("PAIDUP_LOG", "error".to_owned()),
+    ];
+    let config = Config::load(settings.map(|(name, value)| (name.to_owned(), value)), None)?;
+    serve::log_to_stderr(&config)?;
+    let running = serve::start(config).await?;
+    let url = format!("http://{}", running.address);
+    let months = match arguments.span {
+        Some(span) => {
+            let told = span.saturating_sub(SETTLING).as_secs_f64() * arguments.speed / MONTH_SECONDS;
+            (told.floor().clamp(1.0, 60.0)) as u32
+        }
+        None => 60,
+    };
+    let options = SimulationOptions {
+        customers: arguments.customers,
+        seed: arguments.seed,
+        speed: SimulationOptions::default().speed * arguments.speed,
+        months,
+        ..SimulationOptions::default()
+    };
+    let simulation = Arc::new(Simulation::new(options)?);
+    let webhook = discord.add_webhook(1);
+    let destinations = [
+        NewDestination::webhook("receiver", &receiver.url(), SECRET),
+        NewDestination::discord("#sales", &Discord::webhook_url(&webhook)),
+    ];
+    let setup = simulation.setup(&url, &key, &destinations).await.context("the hub was not set up")?;
+    let target = Target { ingest_url: setup.ingest_url, receiver: Some(receiver.clone()) };
+    Ok(Stage { running, url, key, discord, receiver, simulation, target })
+}
+
+fn show(stage: Arc<Stage>, ended: CancellationToken) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let picture = || {
+            let counters = stage.simulation.snapshot();
+            let report = stage.receiver.report();
+            let events = *stage.running.hub.recent().changes().borrow();
+            let newest = stage.discord.messages().into_iter().rev().take(8);
+            let latency = stage.receiver.latency_ms(50.0).zip(stage.receiver.latency_ms(99.0));
+            Picture {
+                title: format!("paidup demo   {}", stage.url),
+                notes: vec![format!("admin key {}   Ctrl-C ends it", stage.key)],
+                notifications: counters.accepted,
+                events,
+                delivered: report.distinct + stage.discord.report().embeds,
+                waiting: events.saturating_sub(report.distinct),
+                retried: counters.retried,
+                latency_ms: latency,
+                messages: newest
+                    .flat_map(|message| message.text().lines().map(str::to_owned).collect::<Vec<_>>())
+                    .collect(),
+            }
+        };
+        Screen::default().show(&ended, picture).await;
+    })
+}
+
+/// What it came to.
+struct Outcome {
+    summary: Summary,
+    events: u64,
+    told_to_discord: u64,
+    receiver: paidup_simulator::standins::receiver::Report,
+    discord: paidup_simulator::standins::discord::Report,
+    undelivered: u64,
+    comparison: Comparison,
+}
+
+/// Waits for the last deliveries, then counts and compares. Dates that passed are looked at after the last answer, and
+/// what they bring is delivered after that, so a difference counts once it has stayed.
+async fn settle(stage: &Stage, summary: Summary) -> Result<Outcome> {
+    let hub = &stage.running.hub;
+    let until = Instant::now() + PATIENCE;
+    let comparison = loop {
+        let head = hub.store().head(0).await?;
+        let arrived = stage.receiver.report().distinct >= head && undelivered(hub).await? == 0;
+        let is_late = Instant::now() > until;
+        if arrived || is_late {
+            let comparison = stage.simulation.compare(&stage.url, &stage.key, Some(&stage.receiver)).await?;
+            if is_late || comparison.is_clean() {
+                break comparison;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let (events, told_to_discord) = count(stage).await?;
+    Ok(Outcome {
+        summary,
+        events,
+        told_to_discord,
+        receiver: stage.receiver.report(),
+        discord: stage.discord.report(),
+        undelivered: undelivered(hub).await?,
+        comparison,
+    })
+}
+
+/// Events that some destination has yet to deliver.
+async fn undelivered(hub: &paidup_hub::Hub) -> Result<u64> {
+    let mut count = 0;
+    for destination in hub.list_destinations().await? {
+        let parked = hub.store().parked(destination.id, 1_000).await?.len() as u64;
+        count += destination.behind + parked;
+    }
+    Ok(count)
+}
+
+/// Events in the log, and messages that they are to Discord.
+async fn count(stage: &Stage) -> Result<(u64, u64)> {
+    let options = Options::discord();
+    let (mut events, mut messages) = (0u64, 0u64);
+    loop {
+        let page = stage.running.hub.store().events_after(0, events, 1000).await?;
+        if page.is_empty() {
+            return Ok((events, messages));
+        }
+        for logged in &page {
+            messages += revenuecat::integration_events(&logged.event, &options).len() as u64;
+        }
+        events += page.len() as u64;
+    }
+}
+
+impl Outcome {
+    fn lost(&self) -> u64 {
+        self.summary.counters.given_up + self.events.saturating_sub(self.receiver.distinct) + self.undelivered
+    }
+
+    fn passes(&self) -> bool {
+        self.lost() == 0
+            && self.events > 0
+            && self.comparison.is_clean()
+            && self.receiver.out_of_order == 0
+            && self.receiver.missing_seq == 0
+            && self.receiver.bad_signature == 0
+            && self.discord.violations.is_empty()
+            && self.discord.refused == 0
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "lost": self.lost(), "passed": self.passes(), "notifications": self.summary.counters.accepted, "events": self.events,
+            "webhook": self.receiver, "discord": self.discord, "discord_messages_due": self.told_to_discord,
+            "undelivered": self.undelivered, "simulation": self.summary, "comparison": self.comparison
+        })
+    }
+
+    fn print(&self, as_json: bool) -> Result<()> {
+        if as_json {
+            println!("{}", serde_json::to_string_pretty(&self.to_json())?);
+            return Ok(());
+        }
+        let counters = &self.summary.counters;
+        println!();
+        println!(
+            "notifications    {:>8} told, {} accepted in {:.0} s ({:.0}/s), p99 {:.1} ms",
+            counters.told, counters.accepted, self.summary.seconds, self.summary.rate, counters.p99_ms
+        );
+        println!("events           {:>8}", self.events);
+        println!(
+            "webhook          {:>8} arrived, {} repeats, {} out of order, {} missing, {} wrong signatures",
+            self.receiver.distinct,
+            self.receiver.repeats,
+            self.receiver.out_of_order,
+            self.receiver.missing_seq,
+            self.receiver.bad_signature
+        );
+        println!(
+            "discord          {:>8} embeds in {} messages for {} events, {} answers 429 ({} avoidable), {} violations",
+            self.discord.embeds,
+            self.discord.stored,
+            self.told_to_discord,
+            self.discord.limited,
+            self.discord.avoidable,
+            self.discord.violations.len()
+        );
+        println!(
+            "customers        {:>8} compared with the simulator's truth, {} purchases, {} differences",
+            self.comparison.customers, self.comparison.purchases, self.comparison.count
+        );
+        for one in self.comparison.differences.iter().take(20) {
+            println!("  {} {}: expected {}, the hub says {}", one.subject, one.what, one.expected, one.found);
+        }
+        for refusal in counters.refusals.iter().chain(&self.discord.violations).chain(&self.discord.refusals) {
+            println!("  {refusal}");
+        }
+        println!("lost: {}", self.lost());
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! Events on their way: signatures, order, retries, pausing, switching off, replay.
+
+use crate::support::{Receiver, Request, TestHub, at, observation, start};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::json;
+use std::time::Duration;
+
+const FROM: &str = "2026-01-01T00:00:00Z";
+const TO: &str = "2036-02-01T00:00:00Z";
+
+async fn hub() -> (TestHub, String, Receiver) {
+    let hub = TestHub::start(FROM).await;
+    let source = hub.source("generic", json!({})).await;
+    hub.map("pro_monthly", &["pro"]).await;
+    (hub, source, Receiver::start().await)
+}
+
+fn types(requests: &[Request]) -> Vec<&str> {
+    requests.iter().map(Request::event_type).collect()
+}
+
+/// Moves the clock on until the receiver has `count` requests: retries come when their time has come.
+async fn hurry(hub: &TestHub, receiver: &Receiver, count: usize) -> Vec<Request> {
+    hub.until("the retries", async |hub| {
+        if receiver.requests().len() >= count {
+            return Some(receiver.requests());
+        }
+        hub.clock.advance(Duration::from_secs(60));
+        None
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_webhook_is_signed_as_standard_webhooks_says() {
+    use hmac::{Hmac, KeyInit, Mac};
+    let (hub, source, receiver) = hub().await;
+    let made = hub.webhook(&receiver, json!({})).await;
+    let secret = made["secret"].as_str().expect("the secret, shown once").to_owned();
+    let again = hub.get(&format!("/v1/destinations/{}", made["id"].as_str().expect("an id"))).await;
+    assert!(!again.to_string().contains(&secret), "the secret is shown once");
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    let requests = receiver.wait_for(3).await;
+    assert_eq!(types(&requests), ["ACTIVATE", "SUBSCRIPTION_STARTED", "TRANSACTION_PROCESSED"]);
+    let key = BASE64.decode(secret.strip_prefix("whsec_").expect("whsec_")).expect("base64");
+    for request in &requests {
+        let (id, sent_at) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+        assert_eq!(id, request.body["id"]);
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).expect("a key");
+        mac.update(format!("{id}.{sent_at}.").as_bytes());
+        mac.update(&request.bytes);
+        let expected = format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()));
+        assert_eq!(request.header("webhook-signature"), expected);
+    }
+    assert_eq!(requests[0].body, hub.get(&format!("/v1/events/{}", requests[0].header("webhook-id"))).await);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_lane_waits_for_its_head_and_others_go_on() {
+    let (hub, source, receiver) = hub().await;
+    hub.webhook(&receiver, json!({"filter": {"events": ["SUBSCRIPTION_STARTED", "RENEWAL_DISABLED"]}})).await;
+    receiver.answer(&[500, 200]);
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    receiver.wait_for(1).await;
+    let off = observation("n2", "2026-01-01T00:00:01Z", "renewal_disabled", "sub-1", json!({"will_renew": false}));
+    hub.observe(&source, off).await;
+    hub.observe(&source, start("n3", "user-2", "sub-2", FROM, TO)).await;
+    let requests = hurry(&hub, &receiver, 4).await;
+    let told: Vec<(&str, &str)> = requests
+        .iter()
+        .map(|one| (one.body["purchase"]["store_purchase_id"].as_str().unwrap_or_default(), one.event_type()))
+        .collect();
+    assert_eq!(told[0], ("sub-1", "SUBSCRIPTION_STARTED"));
+    let lane: Vec<&str> = told.iter().filter(|(purchase, _)| *purchase == "sub-1").map(|(_, name)| *name).collect();
+    assert_eq!(lane, ["SUBSCRIPTION_STARTED", "SUBSCRIPTION_STARTED", "RENEWAL_DISABLED"]);
+    assert_eq!(told[1], ("sub-2", "SUBSCRIPTION_STARTED"), "the other lane did not wait");
+    assert_eq!(requests[0].header("webhook-id"), requests[2].header("webhook-id"), "the same id on every attempt");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn attempts_are_kept_and_the_state_follows_from_them() {
+    let (hub, source, receiver) = hub().await;
+    let made = hub.webhook(&receiver, json!({"filter": {"events": ["SUBSCRIPTION_STARTED"]}})).await;
+    let destination = made["id"].as_str().expect("an id").to_owned();
+    receiver.answer(&[503]);
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    let requests = receiver.wait_for(1).await;
+    let event = requests[0].header("webhook-id").to_owned();
+    let states = async |hub: &TestHub| -> Vec<String> {
+        let list = hub.get(&format!("/v1/events/{event}/deliveries")).await;
+        let rows = list["data"].as_array().expect("rows").clone();
+        rows.iter().map(|row| row["state"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    hub.until("the failure", async |hub| (states(hub).await == ["retrying"]).then_some(())).await;
+    hurry(&hub, &receiver, 2).await;
+    hub.until("the success", async |hub| {
+        // Successes are settled in batches, by the clock.
+        hub.clock.advance(Duration::from_secs(1));
+        (states(hub).await == ["delivered"]).then_some(())
+    })
+    .await;
+    let list = hub.get(&format!("/v1/deliveries?destination={destination}")).await;
+    assert_eq!(list["data"][0]["attempts"].as_array().expect("attempts").len(), 2, "{list}");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_paused_catches_up_in_order() {
+    let (hub, source, receiver) = hub().await;
+    let made = hub.webhook(&receiver, json!({})).await;
+    let path = format!("/v1/destinations/{}", made["id"].as_str().expect("an id"));
+    hub.api("POST", &format!("{path}/pause"), json!({})).await.expect(200);
+    for n in 0..5 {
+        let id = format!("n{n}");
+        hub.observe(&source, start(&id, &format!("user-{n}"), &format!("sub-{n}"), FROM, TO)).await;
+    }
+    assert!(receiver.requests().is_empty());
+    assert_eq!(hub.get(&path).await["state"], "paused");
+    hub.api("POST", &format!("{path}/resume"), json!({})).await.expect(200);
+    let requests = receiver.wait_for(15).await;
+    for n in 0..5 {
+        let lane: Vec<u64> = requests
+            .iter()
+            .filter(|one| one.body["purchase"]["store_purchase_id"] == format!("sub-{n}"))
+            .filter_map(|one| one.body["seq"].as_u64())
+            .collect();
+        assert_eq!(lane, [1, 2, 3], "sub-{n}");
+    }
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_says_it_is_gone_is_switched_off_and_catches_up_when_resumed() {
+    let (hub, source, receiver) = hub().await;
+    let made = hub.webhook(&receiver, json!({"filter": {"events": ["SUBSCRIPTION_STARTED"]}})).await;
+    let path = format!("/v1/destinations/{}", made["id"].as_str().expect("an id"));
+    receiver.always(Some(410));
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    hub.until("the switch", async |hub| (hub.get(&path).await["state"] == "switched_off").then_some(())).await;
+    assert!(!hub.get(&path).await["state_reason"].as_str().unwrap_or_default().is_empty());
+    hub.observe(&source, start("n2", "user-2", "sub-2", FROM, TO)).await;
+    assert_eq!(receiver.requests().len(), 1);
+    receiver.always(None);
+    hub.api("POST", &format!("{path}/resume"), json!({})).await.expect(200);
+    let requests = hurry(&hub, &receiver, 3).await;
+    let mut told: Vec<&str> = requests[1..]
+        .iter()
+        .map(|one| one.body["purchase"]["store_purchase_id"].as_str().unwrap_or_default())
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, ["sub-1", "sub-2"]);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_is_told_again_on_request() {
+    let (hub, source, receiver) = hub().await;
+    let made = hub.webhook(&receiver, json!({"filter": {"events": ["SUBSCRIPTION_STARTED"]}})).await;
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    let event = receiver.wait_for(1).await[0].header("webhook-id").to_owned();
+    let answer = hub.api("POST", &format!("/v1/events/{event}/replay"), json!({})).await.expect(202);
+    assert_eq!(answer["destinations"], json!([made["id"]]));
+    let requests = receiver.wait_for(2).await;
+    assert_eq!(requests[1].header("webhook-id"), event);
+    assert_eq!(requests[1].bytes, requests[0].bytes);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_destination_starts_where_it_is_told_to() {
+    let (hub, source, receiver) = hub().await;
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    hub.clock.set(at("2026-01-02T00:00:00Z"));
+    hub.observe(&source, start("n2", "user-2", "sub-2", FROM, TO)).await;
+    let only = json!({"events": ["SUBSCRIPTION_STARTED"]});
+    hub.webhook(&receiver, json!({"name": "now", "filter": only})).await;
+    let late = Receiver::start().await;
+    hub.webhook(&late, json!({"name": "time", "filter": only, "start": "2026-01-01T12:00:00Z"})).await;
+    let all = Receiver::start().await;
+    hub.webhook(&all, json!({"name": "all", "filter": only, "start": "beginning"})).await;
+    hub.observe(&source, start("n3", "user-3", "sub-3", FROM, TO)).await;
+    let purchases = |requests: Vec<Request>| -> Vec<String> {
+        let mut list: Vec<String> = requests
+            .iter()
+            .map(|one| one.body["purchase"]["store_purchase_id"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        list.sort_unstable();
+        list
+    };
+    assert_eq!(purchases(all.wait_for(3).await), ["sub-1", "sub-2", "sub-3"]);
+    assert_eq!(purchases(late.wait_for(2).await), ["sub-2", "sub-3"]);
+    assert_eq!(purchases(receiver.wait_for(1).await), ["sub-3"]);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn preview_and_test_show_what_would_be_sent_without_secrets() {
+    let (hub, source, receiver) = hub().await;
+    let made = hub.webhook(&receiver, json!({})).await;
+    let path = format!("/v1/destinations/{}", made["id"].as_str().expect("an id"));
+    let secret = made["secret"].as_str().expect("a secret").to_owned();
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    receiver.wait_for(3).await;
+    let event = hub.events().await[0]["id"].clone();
+    let preview = hub.api("POST", &format!("{path}/preview"), json!({"event_id": event})).await.expect(200);
+    assert_eq!(preview["requests"].as_array().expect("requests").len(), 1, "{preview}");
+    assert!(!preview.to_string().contains(&secret));
+    assert_eq!(receiver.requests().len(), 3, "a preview sends nothing");
+    let test = hub.api("POST", &format!("{path}/test"), json!({})).await.expect(200);
+    assert_eq!(test["delivered"], true, "{test}");
+    assert_eq!(receiver.requests()[3].event_type(), "TEST");
+    receiver.always(Some(404));
+    let test = hub.api("POST", &format!("{path}/test"), json!({})).await.expect(200);
+    assert_eq!(test["delivered"], false, "{test}");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn inward_addresses_are_refused_at_creation_unless_allowed() {
+    let hub = TestHub::start_with(FROM, &[("PAIDUP_ALLOW_PRIVATE_TARGETS", "")]).await;
+    for url in [
+        "http://127.0.0.1/",
+        "http://10.0.0.1/",
+        "http://[::1]/",
+        "http://169.254.169.254/latest",
+        "http://0x7f.1/",
+        "http://localhost/",
+    ] {
+        let body = json!({"type": "webhook", "name": "x", "config": {"url": url, "format": "paidup"}});
+        let answer = hub.api("POST", "/v1/destinations", body).await;
+        assert_eq!(answer.status, 422, "{url}: {}", answer.body);
+    }
+    hub.stop().await;
+}

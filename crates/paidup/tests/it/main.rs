@@ -1,0 +1,16 @@
+//! The whole program, over real HTTP: a hub on a free port with its own database and a clock that the test moves, and
+//! receivers on loopback. One module for each capability.
+
+#![allow(missing_docs)]
+
+mod support;
+
+mod app_store;
+mod bad_input;
+mod crash;
+mod customers;
+mod delivery;
+mod generic;
+mod keys;
+mod openapi;
+mod population;

@@ -1,0 +1,90 @@
+//! A whole simulated population against the whole program: what the simulator knows to be true is what the hub says, in
+//! order and out of it.
+
+use crate::support::{ADMIN_KEY, PATIENCE, TestHub};
+use paidup_simulator::setup::NewDestination;
+use paidup_simulator::simulation::{Simulation, SimulationOptions, Target};
+use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
+use paidup_simulator::stores::app_store::forgeries;
+use paidup_simulator::traffic::{Disorder, Pace};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+fn now() -> String {
+    // The simulator dates its traffic by the machine's clock, so the hub's clock stands there too.
+    use paidup_hub::clock::{Clock, SystemClock};
+    SystemClock.now().to_string()
+}
+
+/// Waits until the hub's picture is the simulator's. Dates that passed while the lives were told are still looked at after
+/// the last answer, and what they bring is delivered after that: only what stays different is wrong.
+async fn settled(hub: &TestHub, simulation: &Simulation, receiver: &Receiver) {
+    let url = format!("http://{}", hub.address);
+    let began = tokio::time::Instant::now();
+    loop {
+        let head = hub.hub.store().head(0).await.expect("a head");
+        let arrived = receiver.report().distinct >= head;
+        let comparison = simulation.compare(&url, ADMIN_KEY, Some(receiver)).await.expect("a comparison");
+        if arrived && comparison.is_clean() {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "all events arrived: {arrived}; {:#?}", comparison.differences);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+async fn lives(disorder: Disorder) {
+    let hub = TestHub::start(&now()).await;
+    let url = format!("http://{}", hub.address);
+    let receiver = Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await.expect("a receiver"));
+    let options = SimulationOptions {
+        customers: 60,
+        seed: 7,
+        months: 8,
+        pace: Pace::Unbounded,
+        disorder,
+        ..SimulationOptions::default()
+    };
+    let simulation = Simulation::new(options).expect("a simulation");
+    let destinations = [NewDestination::webhook("receiver", &receiver.url(), SECRET)];
+    let setup = simulation.setup(&url, ADMIN_KEY, &destinations).await.expect("set up");
+    let target = Target { ingest_url: setup.ingest_url, receiver: Some(receiver.clone()) };
+    let summary = simulation.run(&target, &CancellationToken::new()).await;
+    assert_eq!(summary.counters.given_up, 0, "{:?}", summary.counters.refusals);
+    assert!(summary.counters.accepted > 200, "{}", summary.counters.accepted);
+    settled(&hub, &simulation, &receiver).await;
+    let report = receiver.report();
+    assert_eq!((report.out_of_order, report.missing_seq, report.bad_signature), (0, 0, 0));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_population_in_order_is_as_the_simulator_says() {
+    lives(Disorder::default()).await;
+}
+
+#[tokio::test]
+async fn a_population_repeated_reordered_and_with_lost_answers_is_as_the_simulator_says() {
+    lives(Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10 }).await;
+}
+
+#[tokio::test]
+async fn every_named_forgery_is_refused() {
+    let hub = TestHub::start(&now()).await;
+    let url = format!("http://{}", hub.address);
+    let simulation = Simulation::new(SimulationOptions::default()).expect("a simulation");
+    let setup = simulation.setup(&url, ADMIN_KEY, &[]).await.expect("set up");
+    let mut population = simulation.population(simulation.calendar(hub.hub.clock().now().as_millis()));
+    let told = population.next().expect("a notification");
+    let forgeries = forgeries::all(simulation.store(), &told.notification).expect("forgeries");
+    assert!(forgeries.len() >= 20, "{}", forgeries.len());
+    for forgery in forgeries {
+        let answer = hub.ingest(&setup.source_id, &forgery.body).await;
+        assert!(forgery.answers.contains(&answer.status), "{}: {} {}", forgery.name, answer.status, answer.body);
+        assert!(!answer.body["detail"].as_str().unwrap_or_default().is_empty(), "{}", forgery.name);
+    }
+    assert!(hub.types().await.is_empty());
+    hub.stop().await;
+}
