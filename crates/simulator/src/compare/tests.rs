@@ -83,3 +83,18 @@ fn every_kind_of_mistake_is_found() {
     extended["subscriptions"][0]["extended_until"] = end;
     assert!(customer(&truth, &alias, &ids, Some(&extended)).is_clean(), "an extension may stand beside the period");
 }
+
+#[test]
+fn silence_is_right_only_where_nothing_was_given_and_nothing_paid() {
+    let truth = some_truth();
+    let of = |state: State, paid: bool| {
+        truth
+            .purchases()
+            .values()
+            .find(|one| one.now.state == state && one.totals.is_empty() != paid)
+            .unwrap_or_else(|| panic!("the population has no such purchase: {state:?}, paid: {paid}"))
+    };
+    assert!(must_be_told(of(State::Active, true)));
+    assert!(must_be_told(of(State::Expired, true)));
+    assert!(!must_be_told(of(State::Revoked, false)));
+}
