@@ -12,8 +12,11 @@ pub mod webhook;
 
 pub use crate::settings::ReactivationAs;
 use bytes::Bytes;
+use paidup_lifecycle::closed_set;
+use paidup_lifecycle::customer::Customer;
 pub use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::filter::Filter;
+use paidup_lifecycle::observation::Environment;
 use paidup_lifecycle::time::Timestamp;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -47,6 +50,9 @@ pub struct Definition {
     pub open: fn(&RawValue, &Upstreams) -> Opened,
     /// The filter when none is given (`webhook`: both environments; the others: PRODUCTION only).
     pub default_filter: fn() -> Filter,
+    /// What stays in order when nobody says: all of a customer's events, for kinds that keep something about the
+    /// customer; else one purchase's.
+    pub by_customer: bool,
 }
 
 /// A destination, ready to deliver.
@@ -57,6 +63,8 @@ pub type Opened = Result<Box<dyn Destination>, SettingsError>;
 pub struct Upstreams {
     /// `https://discord.com/api/v10`
     pub discord_api: String,
+    /// Where Intercom is instead of at the address of its region.
+    pub intercom_api: Option<String>,
     /// This hub's own address, for links and `User-Agent`.
     pub public_url: String,
 }
@@ -99,6 +107,23 @@ pub trait Destination: Send + Sync {
     /// How the loop may drive this destination.
     fn pace(&self) -> Pace;
 
+    /// Looks at the set-up with the vendor and makes what deliveries need and what is missing there. `None`: nothing
+    /// tells more than a test event.
+    fn check(&self, _moment: Moment) -> Option<Box<dyn Check>> {
+        None
+    }
+
+    /// Brings what the vendor keeps about a customer up to date, without telling of an event. `memory` is that of the
+    /// customer's lane. `None`: this kind keeps nothing about customers.
+    fn refresh(&self, _of: &Refresh<'_>, _memory: &Memory, _moment: Moment) -> Option<Box<dyn Conversation>> {
+        None
+    }
+
+    /// What the far side would answer to this request if all went well, as far as a preview needs it.
+    fn rehearsal(&self, _request: &http::Request<Bytes>) -> Answer {
+        Answer::Response(http::Response::new(Bytes::from_static(b"{}")))
+    }
+
     /// Limits that the vendor publishes or that others have measured, until its answers tell better. What is learned
     /// from a [`Step::Learn`] narrows them; it never widens them.
     fn budgets(&self) -> Vec<BudgetGuess> {
@@ -116,6 +141,43 @@ pub trait Destination: Send + Sync {
     fn addresses(&self) -> &[url::Url] {
         &[]
     }
+}
+
+/// A customer whose picture at the vendor is to be brought up to date.
+#[derive(Debug, Clone, Copy)]
+pub struct Refresh<'a> {
+    /// The customer as stored.
+    pub customer: &'a Customer,
+    /// Which of the customer's purchases count.
+    pub environment: Environment,
+}
+
+closed_set! {
+    /// How grave a finding is.
+    pub enum Gravity {
+        /// As it should be.
+        Fine = "fine",
+        /// Works, but somebody should look at it.
+        Warning = "warning",
+        /// Does not work until it is mended.
+        Problem = "problem",
+    }
+}
+
+/// One thing that a look at the set-up has found, for people. Never contains a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How grave it is.
+    pub gravity: Gravity,
+    /// What it is, and what to do about it.
+    pub text: String,
+}
+
+/// A look at the set-up: held like a delivery, and asked for its findings when it is over. Its verdict is `Delivered`
+/// when nothing was found that does not work.
+pub trait Check: Conversation {
+    /// What was found so far, in the order in which it was looked at.
+    fn findings(&self) -> &[Finding];
 }
 
 /// How the loop may drive a destination.

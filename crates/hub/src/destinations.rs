@@ -4,6 +4,7 @@
 //! can never lose an event. Nothing here asks which kind a destination is: what differs is in its `Definition`. The loops
 //! are in `dispatch`, test calls and previews in `tryout`, replays in `replay`, what became of events in `deliveries`.
 
+use crate::config::Upstream;
 use crate::dispatch::budget::Budgets;
 use crate::dispatch::deliver::secret_texts;
 use crate::dispatch::figures::Figures;
@@ -48,8 +49,8 @@ pub struct NewDestination<'a> {
     pub config: &'a RawValue,
     /// Which events it wants; `None`: the kind's default.
     pub filter: Option<Filter>,
-    /// What must stay in order.
-    pub order: LaneOrder,
+    /// What must stay in order; `None`: the kind's default.
+    pub order: Option<LaneOrder>,
     /// Where it starts.
     pub start: Start,
 }
@@ -222,7 +223,11 @@ impl Hub {
                 kind: definition.kind.to_owned(),
                 name: new.name.to_owned(),
                 settings: self.seal(id, definition, &config),
-                order: new.order,
+                order: new.order.unwrap_or(if definition.by_customer {
+                    LaneOrder::Customer
+                } else {
+                    LaneOrder::Purchase
+                }),
                 filters: vec![FilterVersion {
                     from: Vec::new(),
                     filter: new.filter.unwrap_or_else(definition.default_filter),
@@ -377,8 +382,11 @@ impl Hub {
     }
 
     fn open_destination(&self, definition: &'static Definition, config: &RawValue) -> Result<Opened, HubError> {
+        let text = |upstream: &Upstream| upstream.url.as_str().trim_end_matches('/').to_owned();
+        let upstreams = &self.config().upstreams;
         let upstreams = Upstreams {
-            discord_api: self.config().upstreams.discord_api.url.as_str().trim_end_matches('/').to_owned(),
+            discord_api: text(&upstreams.discord_api),
+            intercom_api: upstreams.intercom_api.as_ref().map(text),
             public_url: self.public_url(),
         };
         let destination = (definition.open)(config, &upstreams).map_err(refused_settings)?;

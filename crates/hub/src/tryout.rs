@@ -1,13 +1,13 @@
-//! Trying a destination out: a test call, and a look at what an event would cause. Neither leaves a trace in the log or
-//! among the deliveries.
+//! Trying a destination out: a test call or a look at its set-up, and a look at what an event would cause. Neither leaves
+//! a trace in the log or among the deliveries.
 
-use crate::dispatch::deliver::{Talk, converse, explain, millis, rehearse};
+use crate::dispatch::deliver::{Talk, converse, drive, explain, millis, rehearse};
 use crate::dispatch::settle::OnWire;
 use crate::dispatch::{PARTITION, Target};
 use crate::{Hub, HubError};
 use bytes::Bytes;
 use paidup_destinations::preview::{Shown, shown};
-use paidup_destinations::{LoggedEvent, Memory, Moment, Verdict};
+use paidup_destinations::{Finding, LoggedEvent, Memory, Moment, Verdict};
 use paidup_lifecycle::event::{Event, EventType};
 use paidup_lifecycle::ids::{DestinationId, EventId};
 use paidup_lifecycle::observation::Store;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// What came of a test call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestResult {
-    /// It took the test event.
+    /// It took the test event, or nothing in its set-up was found that does not work.
     pub delivered: bool,
     /// Status of the answer, when there was one.
     pub status: Option<u16>,
@@ -25,6 +25,14 @@ pub struct TestResult {
     pub duration_ms: u32,
     /// What happened, in words.
     pub explanation: String,
+    /// What a look at the set-up has found, for kinds that have one.
+    pub findings: Vec<Finding>,
+}
+
+impl TestResult {
+    fn silent(explanation: String, duration_ms: u32) -> TestResult {
+        TestResult { delivered: false, status: None, duration_ms, explanation, findings: Vec::new() }
+    }
 }
 
 /// What an event would cause.
@@ -37,34 +45,41 @@ pub struct Preview {
 }
 
 impl Hub {
-    /// Sends a TEST event now, outside of the log, and says what came of it. Works for held destinations too.
+    /// Looks at the set-up, for kinds that can; else sends a TEST event now, outside of the log. Says what came of it.
+    /// Works for held destinations too.
     pub async fn test_destination(&self, id: DestinationId) -> Result<TestResult, HubError> {
         let record = self.destination_record(id).await?;
         let target = self.target(&record)?;
-        let event = self.sample_event(EventType::Test);
-        if let Some(reason) = target.destination.skips(&event) {
-            let explanation = format!("nothing was sent: {}", reason.0);
-            return Ok(TestResult { delivered: false, status: None, duration_ms: 0, explanation });
-        }
         let begun = self.clock().now();
-        let moment = Moment { now: begun, attempt: 1, waiting: 0 };
-        let port = self.destinations().dispatch().port();
-        let (events, memory, on_wire) = ([event], Memory::default(), OnWire::default());
-        let conversation = converse(port, &*target.destination, &target.secrets, &events, &memory, moment, &on_wire);
-        let talk = tokio::select! {
-            talk = conversation => talk,
+        let result = tokio::select! {
+            result = self.try_out(&target) => result,
             () = self.clock().sleep(target.destination.pace().timeout * 2) => {
-                let explanation = "nothing was sent yet: a rate limit holds all calls; try again later".to_owned();
-                let duration_ms = millis(self.clock().now().since(begun));
-                return Ok(TestResult { delivered: false, status: None, duration_ms, explanation });
+                let explanation = "it is not through yet: a rate limit holds all calls; try again later";
+                TestResult::silent(explanation.to_owned(), 0)
             }
         };
-        Ok(TestResult {
+        Ok(TestResult { duration_ms: millis(self.clock().now().since(begun)), ..result })
+    }
+
+    async fn try_out(&self, target: &Target) -> TestResult {
+        let (port, on_wire) = (self.destinations().dispatch().port(), OnWire::default());
+        let moment = Moment { now: self.clock().now(), attempt: 1, waiting: 0 };
+        let timeout = target.destination.pace().timeout;
+        if let Some(mut check) = target.destination.check(moment) {
+            let talk = drive(port, &mut *check, timeout, &target.secrets, &on_wire).await;
+            return checked(&talk, check.findings(), &target.secrets);
+        }
+        let event = self.sample_event(EventType::Test);
+        if let Some(reason) = target.destination.skips(&event) {
+            return TestResult::silent(format!("nothing was sent: {}", reason.0), 0);
+        }
+        let (events, memory) = ([event], Memory::default());
+        let talk = converse(port, &*target.destination, &target.secrets, &events, &memory, moment, &on_wire).await;
+        TestResult {
             delivered: matches!(talk.verdict, Ok(Verdict::Delivered)),
             status: talk.status,
-            duration_ms: millis(self.clock().now().since(begun)),
-            explanation: in_words(&talk),
-        })
+            ..TestResult::silent(in_words(&talk), 0)
+        }
     }
 
     /// The requests that an event would cause. Sends nothing.
@@ -105,6 +120,24 @@ fn masked(target: &Target, request: &http::Request<Bytes>) -> Shown {
         headers: shown.headers.into_iter().map(|(name, value)| (name, hide(value))).collect(),
         ..shown
     }
+}
+
+/// A look at the set-up, in words.
+fn checked(talk: &Talk, findings: &[Finding], secrets: &[String]) -> TestResult {
+    let hide = |text: &str| secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"));
+    let findings: Vec<Finding> =
+        findings.iter().map(|one| Finding { gravity: one.gravity, text: hide(&one.text) }).collect();
+    let (delivered, explanation) = match &talk.verdict {
+        Ok(Verdict::Delivered) => (true, "the set-up works".to_owned()),
+        Ok(
+            Verdict::Retry { reason, .. }
+            | Verdict::GiveUp(reason)
+            | Verdict::SwitchOff(reason)
+            | Verdict::Skip(reason),
+        ) => (false, hide(&reason.0)),
+        Err(poison) => (false, explain(poison, None)),
+    };
+    TestResult { delivered, status: talk.status, findings, ..TestResult::silent(explanation, 0) }
 }
 
 fn in_words(talk: &Talk) -> String {

@@ -47,6 +47,7 @@ pub const DEFINITION: Definition = Definition {
     prepare,
     open,
     default_filter: || Filter { environments: vec![Environment::Production], ..Filter::default() },
+    by_customer: false,
 };
 
 /// A webhook has nothing that makes a retry harmless, so an answer is given time: giving up early doubles messages.

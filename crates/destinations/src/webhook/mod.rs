@@ -39,6 +39,7 @@ pub const DEFINITION: Definition = Definition {
     prepare,
     open,
     default_filter: Filter::default,
+    by_customer: false,
 };
 
 /// What browsers and proxies bear; longer ones are a mistake.

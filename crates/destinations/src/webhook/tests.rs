@@ -4,7 +4,11 @@ use super::*;
 use crate::DEFINITIONS;
 
 fn upstreams() -> Upstreams {
-    Upstreams { discord_api: "https://discord.com/api/v10".into(), public_url: "https://hub.example".into() }
+    Upstreams {
+        discord_api: "https://discord.com/api/v10".into(),
+        intercom_api: None,
+        public_url: "https://hub.example".into(),
+    }
 }
 
 fn raw(json: serde_json::Value) -> Box<RawValue> {

@@ -30,7 +30,11 @@ pub(crate) fn moment() -> Moment {
 }
 
 pub(crate) fn upstreams() -> Upstreams {
-    Upstreams { discord_api: "https://discord.com/api/v10".into(), public_url: "https://hub.example".into() }
+    Upstreams {
+        discord_api: "https://discord.com/api/v10".into(),
+        intercom_api: None,
+        public_url: "https://hub.example".into(),
+    }
 }
 
 pub(crate) fn raw(json: &Value) -> Box<RawValue> {

@@ -41,13 +41,24 @@ pub async fn converse(
     moment: Moment,
     on_wire: &OnWire,
 ) -> Talk {
-    let mut talk = Talk { verdict: Err(String::new()), status: None, excerpt: None, memory: None };
+    let poisoned = |reason| Talk { verdict: Err(reason), status: None, excerpt: None, memory: None };
     let mut conversation = match guarded(|| destination.deliver(events, memory, moment)) {
         Ok(Ok(conversation)) => conversation,
-        Ok(Err(poison)) => return Talk { verdict: Err(poison.0), ..talk },
-        Err(panic) => return Talk { verdict: Err(panic), ..talk },
+        Ok(Err(poison)) => return poisoned(poison.0),
+        Err(panic) => return poisoned(panic),
     };
-    let timeout = destination.pace().timeout;
+    drive(port, &mut *conversation, destination.pace().timeout, secrets, on_wire).await
+}
+
+/// Asks a conversation for its steps and does them, until it ends.
+pub async fn drive(
+    port: &Port,
+    conversation: &mut dyn Conversation,
+    timeout: Duration,
+    secrets: &[String],
+    on_wire: &OnWire,
+) -> Talk {
+    let mut talk = Talk { verdict: Err(String::new()), status: None, excerpt: None, memory: None };
     let mut answer: Option<Answer> = None;
     for _ in 0..MAX_STEPS {
         let step = match guarded(|| conversation.next(answer.as_ref())) {
@@ -72,7 +83,6 @@ pub async fn converse(
             Step::Finish(verdict) => return Talk { verdict: Ok(verdict), ..talk },
         }
     }
-    drop(conversation);
     Talk { verdict: Err(format!("the delivery did not end within {MAX_STEPS} steps")), ..talk }
 }
 
@@ -131,7 +141,7 @@ pub fn explain(reason: &str, excerpt: Option<&str>) -> String {
     }
 }
 
-/// The requests that `events` would cause when every call succeeds with an empty answer. Sends nothing. An error: they
+/// The requests that `events` would cause when every call succeeds. Sends nothing. An error: they
 /// cannot be rendered, or nothing would be sent, with the reason.
 pub fn rehearse(
     destination: &dyn Destination,
@@ -155,8 +165,8 @@ pub fn rehearse(
     for _ in 0..MAX_STEPS {
         match guarded(|| conversation.next(answer.as_ref())).map_err(Reason)? {
             Step::Call { request, .. } => {
+                answer = Some(destination.rehearsal(&request));
                 requests.push(request);
-                answer = Some(Answer::Response(http::Response::new(bytes::Bytes::from_static(b"{}"))));
             }
             Step::Remember(_) | Step::Learn(_) => {}
             Step::Finish(Verdict::Skip(reason)) if requests.is_empty() => return Err(reason),

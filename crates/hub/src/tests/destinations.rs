@@ -18,14 +18,7 @@ impl TestHub {
     async fn hook(&self, config: &str, start: Start) -> Result<MadeDestination, HubError> {
         let filter = Some(Filter { events: vec![EventType::Activate], ..Filter::default() });
         let config = raw(config);
-        let new = NewDestination {
-            kind: "webhook",
-            name: "hook",
-            config: &config,
-            filter,
-            order: LaneOrder::Purchase,
-            start,
-        };
+        let new = NewDestination { kind: "webhook", name: "hook", config: &config, filter, order: None, start };
         self.hub.create_destination(new).await
     }
 

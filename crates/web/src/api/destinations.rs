@@ -37,7 +37,7 @@ pub(crate) struct NewDestination {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     filter: Option<Filter>,
-    /// What must stay in order: `purchase` (default), `customer`, `none`.
+    /// What must stay in order: `purchase`, `customer`, `none`. Absent: `customer` for `intercom`, `purchase` for the others.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     order: Option<LaneOrder>,
@@ -149,7 +149,7 @@ pub(crate) async fn create(
         name: &request.name,
         config: &request.config,
         filter: request.filter,
-        order: request.order.unwrap_or(LaneOrder::Purchase),
+        order: request.order,
         start: start(request.start.as_deref())?,
     };
     let made = hub.create_destination(new).await?;
@@ -246,7 +246,7 @@ pub(crate) async fn resume(
 /// What came of a test.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TestAnswer {
-    /// It arrived.
+    /// It arrived; or, for a kind whose set-up is looked at instead (`intercom`), nothing was found that does not work.
     delivered: bool,
     /// The HTTP status, when there was an answer.
     status: Option<u16>,
@@ -254,9 +254,20 @@ pub(crate) struct TestAnswer {
     explanation: String,
     /// How long it took.
     duration_ms: u32,
+    /// What a look at the set-up has found, in the order in which it was looked at.
+    findings: Vec<FindingAnswer>,
 }
 
-/// Sends a sample event now and explains the answer.
+/// One thing that was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FindingAnswer {
+    /// `fine`, `warning` (works, but look at it) or `problem` (does not work until it is mended).
+    gravity: &'static str,
+    /// What it is, and what to do.
+    text: String,
+}
+
+/// Sends a sample event now, or looks at the set-up (`intercom`), and explains what came of it.
 #[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "destinations", params(("id" = String, Path)),
     responses((status = 200, body = TestAnswer), (status = 404, body = Problem)))]
 pub(crate) async fn test(
@@ -270,6 +281,11 @@ pub(crate) async fn test(
         status: outcome.status,
         explanation: outcome.explanation,
         duration_ms: outcome.duration_ms,
+        findings: outcome
+            .findings
+            .into_iter()
+            .map(|found| FindingAnswer { gravity: found.gravity.as_str(), text: found.text })
+            .collect(),
     }))
 }
 
