@@ -186,20 +186,35 @@ pub(crate) struct Receiver {
     pub(crate) received: Arc<AtomicU64>,
     /// Milliseconds that each event took from `detected_at` to here, in microseconds of this machine's clock.
     pub(crate) latency: Arc<parking_lot::Mutex<hdrhistogram::Histogram<u64>>>,
+    /// Ids of the events that an unsteady one answered: a delivery that was broken off comes again.
+    different: Arc<parking_lot::Mutex<std::collections::HashSet<Vec<u8>>>>,
+    /// Whether answers are held back.
+    hangs: tokio::sync::watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Receiver {
-    /// Starts one that answers after `delay`.
-    pub(crate) async fn start(delay: Duration) -> Result<Receiver> {
+    /// Starts one that answers at once.
+    pub(crate) async fn start() -> Result<Receiver> {
+        Receiver::start_as(false).await
+    }
+
+    /// Starts one that can be made to hang, and tells repeats.
+    pub(crate) async fn start_unsteady() -> Result<Receiver> {
+        Receiver::start_as(true).await
+    }
+
+    async fn start_as(unsteady: bool) -> Result<Receiver> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let received = Arc::new(AtomicU64::new(0));
         let latency =
             Arc::new(parking_lot::Mutex::new(hdrhistogram::Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?));
-        let (count, times) = (received.clone(), latency.clone());
-        let app = axum::Router::new().fallback(move |body: axum::body::Bytes| {
-            let (count, times) = (count.clone(), times.clone());
+        let different = Arc::new(parking_lot::Mutex::new(std::collections::HashSet::new()));
+        let (hangs, hanging) = tokio::sync::watch::channel(false);
+        let (count, times, ids) = (received.clone(), latency.clone(), different.clone());
+        let app = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
+            let (count, times, ids, mut hanging) = (count.clone(), times.clone(), ids.clone(), hanging.clone());
             async move {
                 if let Some(detected) = detected_at(&body) {
                     let now =
@@ -207,8 +222,12 @@ impl Receiver {
                     let took = u64::try_from(now).unwrap_or(0).saturating_sub(detected * 1000);
                     times.lock().saturating_record(took.max(1));
                 }
-                if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
+                // An error would mean that the receiver is gone, and this task with it.
+                if unsteady
+                    && hanging.wait_for(|hangs| !hangs).await.is_ok()
+                    && let Some(id) = headers.get("webhook-id")
+                {
+                    ids.lock().insert(id.as_bytes().to_vec());
                 }
                 count.fetch_add(1, Ordering::Relaxed);
                 axum::http::StatusCode::OK
@@ -217,7 +236,7 @@ impl Receiver {
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Receiver { address, received, latency, task })
+        Ok(Receiver { address, received, latency, different, hangs, task })
     }
 
     /// Waits until `count` requests came, at most `limit`; says how long it took.
@@ -230,6 +249,23 @@ impl Receiver {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         Ok(begin.elapsed())
+    }
+
+    /// The same for different events: one whose answer did not come in time is delivered again.
+    pub(crate) async fn wait_for_different(&self, count: u64, limit: Duration) -> Result<()> {
+        let begin = Instant::now();
+        while (self.different.lock().len() as u64) < count {
+            if begin.elapsed() > limit {
+                bail!("{} of {count} events arrived within {limit:?}", self.different.lock().len());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Holds answers back from now on, or gives them all.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.hangs.send_replace(hangs);
     }
 
     /// Registers it as a destination that wants the load's events.

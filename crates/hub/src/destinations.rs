@@ -8,6 +8,7 @@ use crate::config::Upstream;
 use crate::dispatch::budget::Budgets;
 use crate::dispatch::deliver::secret_texts;
 use crate::dispatch::figures::Figures;
+use crate::dispatch::settler::Settler;
 use crate::dispatch::{Dispatch, Halt, PARTITION, Port, Target, run};
 use crate::secrets::{mask_settings, unmask_settings};
 use crate::{Hub, HubError};
@@ -157,6 +158,7 @@ impl Port {
         metrics.register(|registry| figures = Figures::register(registry));
         Port {
             store: Arc::clone(store),
+            settler: Settler::new(Arc::clone(store)),
             clock: Arc::clone(clock),
             chance: Arc::clone(chance),
             outbound: Arc::clone(outbound),

@@ -74,6 +74,6 @@ impl Hub {
             unparked: Vec::new(),
             attempts: Vec::new(),
         };
-        Ok(self.store().settle(settlement).await?)
+        Ok(self.store().settle(vec![settlement]).await?)
     }
 }

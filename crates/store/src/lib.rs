@@ -330,9 +330,9 @@ pub trait Deliveries {
     fn progress(&self, destination: DestinationId) -> Answer<'_, Vec<Progress>>;
     /// Lanes that wait, by position.
     fn parked(&self, destination: DestinationId, limit: usize) -> Answer<'_, Vec<Parked>>;
-    /// Saves progress, parked and unparked events and attempts together. Refused with 404 when the destination is gone,
-    /// so that a late batch cannot bring it back.
-    fn settle(&self, settlement: Settlement) -> Answer<'_, ()>;
+    /// Saves progress, parked and unparked events and attempts of several destinations together: all or nothing. Refused
+    /// with 404 when a destination is gone, so that a late batch cannot bring it back.
+    fn settle(&self, settlements: Vec<Settlement>) -> Answer<'_, ()>;
     /// Attempts, newest first; page on with the last one's number.
     fn attempts(&self, query: AttemptQuery) -> Answer<'_, Vec<Attempt>>;
     /// Removes attempts older than `before`, in slices; answers how many.

@@ -2,7 +2,7 @@
 //!
 //! Pure and tested without a runtime: `lanes` (what may go now), `window` (how far a destination has come), `settle` (what
 //! is saved of it), `retry` (when again), `breaker` (is anybody there), `budget` (how fast). `run` is the loop, one for each
-//! destination, `deliver` one delivery, `figures` what `/metrics` says. [`Dispatch`] starts and stops the loops.
+//! destination, `deliver` one delivery, `settler` saves for all of them, `figures` what `/metrics` says. [`Dispatch`] starts and stops the loops.
 //! Which destinations there are, and what people may do with them, is in `destinations`.
 
 pub mod breaker;
@@ -16,6 +16,7 @@ mod model;
 pub mod retry;
 pub mod run;
 pub mod settle;
+pub mod settler;
 #[cfg(test)]
 mod tests;
 pub mod window;
@@ -32,6 +33,7 @@ use paidup_store::Store;
 use paidup_store::records::{DestinationState, FilterVersion, LaneOrder};
 use parking_lot::Mutex;
 use run::{Dispatcher, Order};
+use settler::Settler;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -50,8 +52,10 @@ const RESTART_AFTER: Duration = Duration::from_secs(5);
 
 /// What every loop works with.
 pub struct Port {
-    /// Progress is read from and saved to it; events that are no longer in memory are read from it.
+    /// Progress is read from it, and events that are no longer in memory.
     pub store: Arc<dyn Store>,
+    /// Saves progress.
+    pub settler: Settler,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Jitter.

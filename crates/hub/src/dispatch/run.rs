@@ -9,7 +9,7 @@ use super::deliver::converse;
 use super::figures::Gauges;
 use super::land::{Landed, Outcome};
 use super::lanes::Lane;
-use super::settle::{Book, MAX_PARKED, OnWire, Standing, Taken};
+use super::settle::{Book, MAX_PARKED, OPEN_FOR, OnWire, Standing, Taken};
 use super::{Port, Target};
 use crate::clock::Sleep;
 use crate::recent::Page;
@@ -31,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 const READ_PAGE: usize = 512;
 /// Progress is saved when so many events are done, ...
 const SAVE_EVENTS: usize = 256;
-/// ... or this long after the first of them: what a crash repeats.
+/// ... or at the next multiple of this: what a crash repeats. The same moments for all loops, so that one transaction
+/// saves for all of them ([`super::settler`]).
 const SAVE_WITHIN: Duration = Duration::from_millis(50);
 /// When so many are done and not saved yet, nothing more is started: what a crash repeats stays bounded.
 const MAX_UNSAVED: usize = 1_024;
@@ -82,14 +83,16 @@ pub struct Dispatcher {
     io: FuturesUnordered<BoxFuture<'static, Done>>,
     flights: usize,
     flying: usize,
+    /// When a delivery came back last; at first, when the loop began.
+    landed_at: Timestamp,
     /// There may be more to read.
     more: bool,
     reading: bool,
     read_after: Timestamp,
     saving: bool,
     save_after: Timestamp,
-    /// Since when something is not saved.
-    unsaved_since: Option<Timestamp>,
+    /// When what is not saved is to be saved.
+    save_due: Option<Timestamp>,
     /// Replays to confirm with the next save, and with the one under way.
     replays: Vec<oneshot::Sender<()>>,
     replays_saving: Vec<oneshot::Sender<()>>,
@@ -112,12 +115,13 @@ impl Dispatcher {
             io: FuturesUnordered::new(),
             flights: 0,
             flying: 0,
+            landed_at: port.clock.now(),
             more: true,
             reading: false,
             read_after: Timestamp::MIN,
             saving: false,
             save_after: Timestamp::MIN,
-            unsaved_since: None,
+            save_due: None,
             replays: Vec::new(),
             replays_saving: Vec::new(),
             port,
@@ -187,11 +191,19 @@ impl Dispatcher {
         let now = self.port.clock.now();
         let read = self.read(now);
         let start = self.start(now);
-        let overdue = self.book.advance(now, self.breaker.is_open());
+        let overdue = self.advance(now);
         let save = self.save(now);
         let unread = self.unread();
         self.gauges.stand(&self.book, &self.breaker, self.flights, unread);
         [read, start, overdue, save].into_iter().flatten().min()
+    }
+
+    /// Moves the cursor, unless that gains nothing: while the breaker is open, and while every slot waits and nothing has
+    /// come back for as long as an attempt may be open. Then the destination hangs as a whole: rows would only say so one
+    /// by one. When an answer comes, or the attempts fail, the cursor moves or the breaker decides.
+    fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let hangs = self.flights >= self.pace.concurrency && now.since(self.landed_at) >= OPEN_FOR;
+        self.book.advance(now, hangs || self.breaker.is_open())
     }
 
     fn unread(&self) -> u64 {
@@ -274,19 +286,19 @@ impl Dispatcher {
         if unsaved == 0 || self.saving {
             return None;
         }
-        let since = *self.unsaved_since.get_or_insert(now);
+        let due = *self.save_due.get_or_insert_with(|| next_multiple(now, SAVE_WITHIN));
         let at_once = self.pace.settle_each || unsaved >= SAVE_EVENTS || !self.replays.is_empty();
-        let due = if at_once { now } else { since.plus(SAVE_WITHIN) }.max(self.save_after);
+        let due = if at_once { now } else { due }.max(self.save_after);
         if due > now {
             return Some(due);
         }
-        self.unsaved_since = None;
+        self.save_due = None;
         self.saving = true;
         self.replays_saving.append(&mut self.replays);
         let (port, settlement) = (Arc::clone(&self.port), self.book.settlement());
         self.io.push(
             async move {
-                let saved = port.store.settle(settlement.clone()).await;
+                let saved = port.settler.save(settlement.clone()).await;
                 Done::Saved(settlement, saved)
             }
             .boxed(),
@@ -298,7 +310,7 @@ impl Dispatcher {
         let now = self.port.clock.now();
         match done {
             Done::Landed(landed) => {
-                self.flights -= 1;
+                (self.landed_at, self.flights) = (now, self.flights - 1);
                 self.flying -= landed.taken.len();
                 self.land(landed, now);
             }
@@ -367,9 +379,9 @@ impl Dispatcher {
                 None => break,
             }
         }
-        self.book.advance(self.port.clock.now(), self.breaker.is_open());
+        self.advance(self.port.clock.now());
         if self.book.unsaved() > 0
-            && let Err(error) = self.port.store.settle(self.book.settlement()).await
+            && let Err(error) = self.port.settler.save(self.book.settlement()).await
         {
             tracing::warn!(destination.id = %self.target.id, %error, "progress cannot be saved");
         }
@@ -387,6 +399,13 @@ pub(crate) async fn load(port: &Port, target: &Target, partition: u16) -> Result
     let mut parked = port.store.parked(target.id, 2 * MAX_PARKED).await?;
     parked.retain(|row| row.partition == partition);
     Ok(Book::open(target.id, partition, target.order, &progress, parked))
+}
+
+/// The first multiple of `span` after `now`.
+fn next_multiple(now: Timestamp, span: Duration) -> Timestamp {
+    let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(1);
+    let past = now.as_millis().rem_euclid(span);
+    Timestamp::from_millis_clamped(now.as_millis().saturating_add(span - past))
 }
 
 /// How many events one delivery carries. A few that wait are told one by one: people read them.

@@ -5,7 +5,7 @@
 //! in a row of its own, or above the saved progress; and no event is handed out before its lane's earlier ones are done.
 //!
 //! Only trouble gets rows: a failed attempt, an attempt that is open for long, and what waits behind one of these when the
-//! cursor passes it. While the breaker is open the cursor stands, so a dead receiver costs no rows at all.
+//! cursor passes it. While the breaker is open, or every slot hangs, the cursor stands, so a dead receiver costs no rows.
 
 use super::lanes::{Lane, Lanes};
 use super::window::Window;
@@ -24,7 +24,7 @@ pub const MAX_HELD: usize = 4_096;
 /// read, the far side has a problem that more reading would not solve.
 pub const MAX_PARKED: usize = 50_000;
 /// An attempt that is open for longer is parked, so that the cursor moves on.
-const OPEN_FOR: Duration = Duration::from_secs(2);
+pub const OPEN_FOR: Duration = Duration::from_secs(2);
 /// The same when so much has been read beyond it.
 const MAX_GAP: u64 = 10_000;
 
@@ -316,7 +316,8 @@ impl Book {
         self.batch.attempts.push(attempt);
     }
 
-    /// Moves the cursor over whatever must not hold it. `standing`: the breaker is open. Answers when to look again, if
+    /// Moves the cursor over whatever must not hold it. `standing`: nothing is parked (the breaker is open, or the
+    /// destination hangs as a whole). Answers when to look again, if
     /// an attempt is open that will have to be parked.
     pub fn advance(&mut self, now: Timestamp, standing: bool) -> Option<Timestamp> {
         while !standing && let Some(blocking) = self.entries.get(&(self.cursor() + 1)) {

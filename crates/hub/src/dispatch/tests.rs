@@ -287,6 +287,7 @@ fn dispatch(
 ) -> (Dispatch, mpsc::UnboundedReceiver<Halt>) {
     let port = Arc::new(Port {
         store: Arc::clone(store),
+        settler: Settler::new(Arc::clone(store)),
         clock: Arc::new(clock.clone()),
         chance: Arc::new(SeededChance::new(1)),
         outbound: Arc::clone(far) as Arc<dyn Outbound>,
@@ -351,6 +352,26 @@ async fn an_attempt_that_hangs_holds_nobody_else() {
     world.start();
     world.until_cursor(4).await;
     assert_eq!(world.took(), [2, 4, 1, 3]);
+}
+
+#[tokio::test]
+async fn when_every_slot_hangs_the_cursor_stands_until_one_comes_back() {
+    let mut world = World::new(|_, _| Does::Hang).await;
+    let lanes: Vec<u8> = (0..20).collect();
+    world.append(&lanes).await;
+    world.start();
+    world.until("all slots", async || world.far.calls.lock().len() == PACE.concurrency).await;
+    let sent = world.far.calls.lock()[0].0;
+    world.until("a minute", async || world.clock.now() >= sent.plus(Duration::from_secs(60))).await;
+    assert_eq!(world.progress().await, (0, 0), "rows gain nothing while nothing can be sent");
+    assert_eq!(world.far.calls.lock().len(), PACE.concurrency);
+    // As in a crash: what hung is sent again, nothing was skipped.
+    world.script(everything);
+    world.forget();
+    world.start();
+    world.until_cursor(20).await;
+    assert_eq!(world.took().into_iter().collect::<BTreeSet<_>>().len(), 20);
+    world.dispatch.stop(ID).await;
 }
 
 #[tokio::test]
@@ -494,6 +515,32 @@ async fn what_is_no_longer_in_memory_is_read_in_pages() {
     world.append(&[1]).await;
     world.until_cursor(1_501).await;
     world.dispatch.stop(ID).await;
+}
+
+#[tokio::test]
+async fn what_many_save_at_one_moment_is_one_transaction_and_one_that_is_refused_stands_alone() {
+    let world = World::new(everything).await;
+    let mut record = world.store.destinations().await.unwrap().remove(0);
+    for number in 0..20 {
+        record.id = DestinationId([number; 16]);
+        world.store.put_destination(record.clone()).await.unwrap();
+    }
+    let settler = Settler::new(Arc::clone(&world.store));
+    let save = |number: u8, cursor| {
+        let progress = vec![paidup_store::records::Progress { partition: PARTITION, cursor, settled: Vec::new() }];
+        let nothing = settle::Book::open(DestinationId([number; 16]), PARTITION, LaneOrder::None, &progress[0], vec![]);
+        let settlement = paidup_store::records::Settlement { progress, ..{ nothing }.settlement() };
+        settler.save(settlement)
+    };
+    let transactions = world.store.health().await.unwrap().transactions;
+    let saved = futures_util::future::join_all((0..20).map(|number| save(number, 7))).await;
+    assert!(saved.iter().all(Result::is_ok));
+    assert_eq!(world.store.health().await.unwrap().transactions, transactions + 1);
+    world.store.delete_destination(DestinationId([3; 16])).await.unwrap();
+    let saved = futures_util::future::join_all((0..20).map(|number| save(number, 9))).await;
+    let refused: Vec<usize> = (0..20).filter(|number| saved[*number].is_err()).collect();
+    assert_eq!(refused, [3]);
+    assert_eq!(world.store.progress(DestinationId([4; 16])).await.unwrap()[0].cursor, 9);
 }
 
 #[test]

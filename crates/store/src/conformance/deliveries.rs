@@ -55,7 +55,7 @@ fn attempt(event_id: EventId, position: u64, second: i64) -> AttemptRecord {
 async fn a_settlement_is_saved_whole(store: Arc<dyn Store>) {
     let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
     let told = settlement(hook, EventId([1; 16]));
-    store.settle(told.clone()).await.unwrap();
+    store.settle(vec![told.clone()]).await.unwrap();
     assert_eq!(store.progress(hook).await.unwrap(), told.progress);
     assert_eq!(store.parked(hook, 10).await.unwrap(), told.parked);
     let attempts = store.attempts(AttemptQuery { limit: 10, ..AttemptQuery::default() }).await.unwrap();
@@ -71,18 +71,18 @@ async fn parked_events_are_replaced_and_removed(store: Arc<dyn Store>) {
     let nothing =
         Settlement { destination: hook, progress: vec![], parked: vec![], unparked: vec![], attempts: vec![] };
     let first: Vec<Parked> = (1..=3).map(|position| parked(EventId([1; 16]), position)).collect();
-    store.settle(Settlement { parked: first.clone(), ..nothing.clone() }).await.unwrap();
+    store.settle(vec![Settlement { parked: first.clone(), ..nothing.clone() }]).await.unwrap();
     let mut again = first[1].clone();
     again.attempts = 3;
     again.replay = true;
     again.last_error = None;
     let moved = Settlement { parked: vec![again.clone()], unparked: vec![(0, 1), (0, 77)], ..nothing.clone() };
-    store.settle(moved).await.unwrap();
+    store.settle(vec![moved]).await.unwrap();
     assert_eq!(store.parked(hook, 10).await.unwrap(), [again.clone(), first[2].clone()]);
     assert_eq!(store.parked(hook, 1).await.unwrap(), [again.clone()]);
     // Removed and parked anew in one batch: it waits.
     let both = Settlement { parked: vec![again.clone()], unparked: vec![(0, 2), (0, 3)], ..nothing };
-    store.settle(both).await.unwrap();
+    store.settle(vec![both]).await.unwrap();
     assert_eq!(store.parked(hook, 10).await.unwrap(), [again]);
 }
 
@@ -90,7 +90,7 @@ async fn a_refused_settlement_leaves_nothing(store: Arc<dyn Store>) {
     let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
     let mut bad = settlement(hook, EventId([1; 16]));
     bad.attempts[0].attempt = 0;
-    store.settle(bad).await.unwrap_err();
+    store.settle(vec![bad]).await.unwrap_err();
     assert_eq!(store.progress(hook).await.unwrap()[0].cursor, 0);
     assert_eq!(store.parked(hook, 10).await.unwrap(), []);
 }
@@ -110,7 +110,7 @@ async fn attempts_filter_and_page(store: Arc<dyn Store>) {
         let destination = if place == 0 { other } else { hook };
         let attempts = vec![record.clone()];
         let settlement = Settlement { destination, progress: vec![], parked: vec![], unparked: vec![], attempts };
-        store.settle(settlement).await.unwrap();
+        store.settle(vec![settlement]).await.unwrap();
     }
     let all = || AttemptQuery { limit: 10, ..AttemptQuery::default() };
     let cases = [
@@ -147,7 +147,7 @@ async fn old_attempts_are_pruned(store: Arc<dyn Store>) {
     for chunk in 0..5 {
         let attempts = (0..500).map(|number| attempt(EventId([1; 16]), 1, chunk * 500 + number)).collect();
         let settlement = Settlement { destination: hook, progress: vec![], parked: vec![], unparked: vec![], attempts };
-        store.settle(settlement).await.unwrap();
+        store.settle(vec![settlement]).await.unwrap();
     }
     assert_eq!(store.prune_attempts(at(2100)).await.unwrap(), 2100);
     assert_eq!(store.prune_attempts(at(2100)).await.unwrap(), 0);

@@ -87,14 +87,14 @@ async fn a_deleted_destination_leaves_nothing(store: Arc<dyn Store>) {
     let event_id = log(&*store).await[0].event.id;
     let kept = store.put_destination(destination("hook", Start::Beginning)).await.unwrap();
     let settlement = super::deliveries::settlement(kept.id, event_id);
-    store.settle(settlement.clone()).await.unwrap();
+    store.settle(vec![settlement.clone()]).await.unwrap();
     assert!(store.delete_destination(kept.id).await.unwrap());
     assert!(!store.delete_destination(kept.id).await.unwrap());
     assert_eq!(store.destinations().await.unwrap(), []);
     assert_eq!(store.progress(kept.id).await.unwrap(), []);
     assert_eq!(store.parked(kept.id, 10).await.unwrap(), []);
     assert_eq!(store.attempts(AttemptQuery { limit: 10, ..AttemptQuery::default() }).await.unwrap(), []);
-    let late = store.settle(settlement).await.unwrap_err();
+    let late = store.settle(vec![settlement]).await.unwrap_err();
     assert!(matches!(late, StoreError::Refused(Refused { status: 404, .. })), "{late}");
     // Made again under the same id, it has no past.
     store.put_destination(destination("hook", Start::Beginning)).await.unwrap();

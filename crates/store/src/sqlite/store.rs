@@ -245,8 +245,10 @@ impl Deliveries for SqliteStore {
         self.read(move |db| deliveries::parked(db, destination, limit))
     }
 
-    fn settle(&self, settlement: Settlement) -> Answer<'_, ()> {
-        self.write(Urgency::Settling, move |session| deliveries::settle(&session.db, &settlement))
+    fn settle(&self, settlements: Vec<Settlement>) -> Answer<'_, ()> {
+        self.write(Urgency::Settling, move |session| {
+            settlements.iter().try_for_each(|settlement| deliveries::settle(&session.db, settlement))
+        })
     }
 
     fn attempts(&self, query: AttemptQuery) -> Answer<'_, Vec<Attempt>> {
