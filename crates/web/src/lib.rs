@@ -11,6 +11,7 @@ mod intake;
 mod operations;
 mod paging;
 pub mod problem;
+mod streams;
 
 use axum::Router;
 use axum::extract::Request;
@@ -23,7 +24,9 @@ use problem::{Problem, RequestId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use streams::Streams;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -75,11 +78,14 @@ fn api_routes() -> OpenApiRouter<Hub> {
         .routes(routes!(api::deliveries::list))
         .routes(routes!(api::events::replay))
         .routes(routes!(api::events::list))
+        .routes(routes!(api::feed::pull))
+        .routes(routes!(api::feed::stream))
         .routes(routes!(api::events::get))
         .routes(routes!(api::customers::list))
         .routes(routes!(api::customers::get))
         .routes(routes!(api::customers::entitlements))
         .routes(routes!(api::customers::add_alias))
+        .routes(routes!(api::subscribers::get))
         .routes(routes!(api::grants::create))
         .routes(routes!(api::grants::change, api::grants::revoke))
         .routes(routes!(api::catalogue::put_product, api::catalogue::products))
@@ -96,8 +102,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     OpenApiRouter::with_openapi(Document::openapi()).merge(open_routes()).merge(api_routes()).into_openapi()
 }
 
-/// The whole surface, for `axum::serve`.
-pub fn router(hub: Hub) -> Router {
+/// The whole surface, for `axum::serve`. `closing` ends the answers that stay open.
+pub fn router(hub: Hub, closing: CancellationToken) -> Router {
     let document: Arc<str> = openapi().to_json().unwrap_or_default().into();
     let (open, _) = open_routes().split_for_parts();
     let (api, _) = api_routes().split_for_parts();
@@ -108,6 +114,7 @@ pub fn router(hub: Hub) -> Router {
         .route("/openapi.json", axum::routing::get(move || answer_document(document.clone())))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(axum::Extension(Streams::new(closing)))
         .with_state(hub)
         .layer(tower_http::timeout::TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, MAX_REQUEST))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked))
@@ -130,7 +137,13 @@ pub async fn serve(
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
     });
-    axum::serve(listener, router(hub)).with_graceful_shutdown(stop).await
+    let closing = CancellationToken::new();
+    let ends_streams = closing.clone();
+    let stop = async move {
+        stop.await;
+        ends_streams.cancel();
+    };
+    axum::serve(listener, router(hub, closing)).with_graceful_shutdown(stop).await
 }
 
 async fn answer_document(document: Arc<str>) -> Response {

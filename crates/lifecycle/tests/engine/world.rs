@@ -3,6 +3,7 @@
 
 use paidup_lifecycle::catalogue::{Catalogue, Entitlement, Product};
 use paidup_lifecycle::customer::Customer;
+use paidup_lifecycle::dialects::revenuecat;
 use paidup_lifecycle::engine::{Context, Draft, Input, Question, advance, transitions};
 use paidup_lifecycle::entitlement::{Sealing, seal, unlocked_now};
 use paidup_lifecycle::event::{Event, EventType};
@@ -114,7 +115,27 @@ impl World {
         let rows = outcome.events.iter().map(|draft| draft.row).collect();
         let questions = outcome.questions.clone();
         let events = self.seal(shop, outcome, former_id, now);
+        self.check_subscriber(self.purchases[shop].customer, now);
         Told { rows, events, questions }
+    }
+
+    /// Whoever reads RevenueCat's customer decides by its dates, and must come to what the hub says.
+    fn check_subscriber(&self, id: CustomerId, now: Timestamp) {
+        let mine: Vec<Purchase> = self.purchases.values().filter(|one| one.customer == id).cloned().collect();
+        let shown = revenuecat::subscriber(&self.customers[&id], &mine, &self.catalogue, "someone", now);
+        let lies_ahead =
+            |at: &serde_json::Value| at.as_str().is_some_and(|at| at.parse::<Timestamp>().is_ok_and(|at| at > now));
+        let entitlements = shown["subscriber"]["entitlements"].as_object().unwrap();
+        let active: Vec<String> = entitlements
+            .iter()
+            .filter(|(_, one)| {
+                one["expires_date"].is_null()
+                    || lies_ahead(&one["expires_date"])
+                    || lies_ahead(&one["grace_period_expires_date"])
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        assert_eq!(active, self.customers[&id].active_entitlements(Environment::Production), "{now}: {shown:#}");
     }
 
     fn seal(

@@ -14,3 +14,4 @@ mod generic;
 mod keys;
 mod openapi;
 mod population;
+mod reads;

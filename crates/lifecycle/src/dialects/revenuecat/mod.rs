@@ -1,13 +1,15 @@
 //! RevenueCat's words: webhook types, the ten names of its chat and CRM integrations, its webhook body, its statuses.
 //!
 //! `table.rs` says which canonical event gives which messages, `limits.rs` which store gives which type,
-//! `integration.rs` the ten names, `body.rs` the v1.0 webhook envelope, `status.rs` the eleven statuses.
+//! `integration.rs` the ten names, `body.rs` the v1.0 webhook envelope, `status.rs` the eleven statuses,
+//! `subscriber.rs` the customer of its v1 API.
 //! <https://www.revenuecat.com/docs/integrations/webhooks/event-types-and-fields>
 
 mod body;
 mod integration;
 mod limits;
 mod status;
+mod subscriber;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ pub use body::{body, product_name, store_name};
 pub use integration::{IntegrationEvent, IntegrationMessage, Outlet, integration_events};
 pub use limits::{is_told_by, is_told_in};
 pub use status::{Status, status};
+pub use subscriber::{management_url, subscriber};
 pub use table::{Because, Cell, Price, Row, Say, Shows, When, row};
 
 use super::uuid_text;
