@@ -48,7 +48,7 @@ pub enum IntakeError {
     /// The source refused it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// 503: it cannot be written now; the store should send it again.
+    /// 503: it cannot be written now; the store should send it again. The reason may be told to the sender.
     #[error("cannot be kept now: {0}")]
     Unavailable(String),
     /// 500: a mistake of ours; the store should send it again.
@@ -104,13 +104,7 @@ impl Hub {
         let unknown = received.iter().filter(|received| received.note == Some(Note::Unknown)).count();
         let started = Instant::now();
         let command = Command::Observe { source_id: opened.record.id };
-        let done = self.commit(Urgency::Intake, command, received).await.map_err(|error| match error {
-            HubError::Store(StoreError::DecisionPanicked(detail)) => {
-                tracing::error!(%detail, "deciding failed");
-                IntakeError::Failed
-            }
-            error => IntakeError::Unavailable(error.to_string()),
-        })?;
+        let done = self.commit(Urgency::Intake, command, received).await.map_err(not_kept)?;
         self.metrics().commit_took(started.elapsed());
         self.metrics().unknown(definition.kind, unknown as u64);
         Ok(Accepted { status: definition.success, notifications, repeats: done.report.repeats() })
@@ -153,6 +147,26 @@ impl Hub {
                 tracing::error!("source panicked on a notification");
                 Err(IntakeError::Failed)
             }
+        }
+    }
+}
+
+/// What the sender is told of a commit that failed. What a database says of itself stays in the log.
+fn not_kept(error: HubError) -> IntakeError {
+    match error {
+        // The store has words for each cause, written for callers.
+        HubError::Store(StoreError::Unavailable(why)) => IntakeError::Unavailable(why),
+        HubError::Store(StoreError::InUse(_)) => IntakeError::Unavailable("another hub uses the database".to_owned()),
+        HubError::Store(error @ (StoreError::Corrupt(_) | StoreError::Inconsistent { .. })) => {
+            tracing::error!(%error, "the database is damaged where a notification needs it");
+            let why = "the part of the database that it needs is damaged; the hub's log says more";
+            IntakeError::Unavailable(why.to_owned())
+        }
+        error @ (HubError::Store(StoreError::DecisionPanicked(_) | StoreError::Refused(_))
+        | HubError::Refused { .. }
+        | HubError::Secret(_)) => {
+            tracing::error!(%error, "deciding failed");
+            IntakeError::Failed
         }
     }
 }

@@ -101,17 +101,19 @@ impl Hub {
         Ok(count)
     }
 
-    /// Ticks together; when deciding fails for one of them, each by itself, so that the others go on.
+    /// Ticks together; when one of them cannot be decided or is damaged, each by itself, so that the others go on.
     async fn tick(&self, purchases: Vec<PurchaseId>) -> Result<(), StoreError> {
         let alone = purchases.len() == 1;
         match self.commit_store(Urgency::Rest, Command::Tick { purchases: purchases.clone() }).await {
             Ok(()) => Ok(()),
-            Err(StoreError::DecisionPanicked(detail)) if alone => {
+            Err(
+                error @ (StoreError::DecisionPanicked(_) | StoreError::Corrupt(_) | StoreError::Inconsistent { .. }),
+            ) if alone => {
                 let id = purchases.first().map(ToString::to_string).unwrap_or_default();
-                tracing::error!(purchase.id = %id, %detail, "a deadline cannot be decided; it is dropped");
+                tracing::error!(purchase.id = %id, %error, "a deadline cannot be decided; it is dropped");
                 Ok(())
             }
-            Err(StoreError::DecisionPanicked(_)) => {
+            Err(StoreError::DecisionPanicked(_) | StoreError::Corrupt(_) | StoreError::Inconsistent { .. }) => {
                 for purchase in purchases {
                     Box::pin(self.tick(vec![purchase])).await?;
                 }

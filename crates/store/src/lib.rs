@@ -81,13 +81,13 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 pub enum StoreError {
     /// The disk is full, the file is read-only or locked, or the connection is gone: nothing was changed, and trying
     /// again may help. HTTP 503.
-    #[error("the database cannot be written now: {0}")]
+    #[error("the database cannot be used now: {0}")]
     Unavailable(String),
     /// The file is not a database, is damaged, or is of a newer version. A person must act.
     #[error("the database is damaged or not ours: {0}")]
     Corrupt(String),
     /// Another hub holds it.
-    #[error("another hub is using this database: {0}")]
+    #[error("another hub is using this database: {0}; stop it, or name another file with PAIDUP_DATABASE_URL")]
     InUse(String),
     /// A row makes no sense.
     #[error("inconsistent row: {table}.{column} of {id}")]

@@ -70,8 +70,8 @@ impl From<IntakeError> for Problem {
                     None => problem,
                 }
             }
-            IntakeError::Unavailable(_) => {
-                Problem::unavailable("this cannot be kept now; nothing was lost on this side; send it again")
+            IntakeError::Unavailable(why) => {
+                Problem::unavailable(format!("this cannot be kept now: {why}; nothing of it was kept; send it again"))
             }
             IntakeError::Failed => Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,7 +1,8 @@
 //! Errors as RFC 9457 `application/problem+json`: what failed, in words, and what to do.
 //!
 //! A handler returns a [`Problem`]; `finish` (the outermost layer) writes it with the request's id. Nothing that an
-//! upstream or a database said goes out unseen: details are written here or where the failure is understood.
+//! upstream or a database said goes out unseen: details are written here or where the failure is understood (of an
+//! unavailable database in the store, where each cause has its words).
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -106,14 +107,23 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match error {
-            StoreError::Unavailable(_) | StoreError::InUse(_) => {
-                Problem::unavailable("the database cannot be used now; nothing was changed; try again")
+            StoreError::Unavailable(why) => {
+                Problem::unavailable(format!("the database cannot be used now: {why}; nothing was changed; try again"))
+            }
+            StoreError::InUse(_) => {
+                Problem::unavailable("another hub is using the database; nothing was changed; try again")
             }
             StoreError::Refused(refused) => Problem::new(
                 StatusCode::from_u16(refused.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY),
                 refused.detail,
             ),
-            StoreError::Corrupt(_) | StoreError::Inconsistent { .. } | StoreError::DecisionPanicked(_) => {
+            StoreError::Corrupt(_) | StoreError::Inconsistent { .. } => {
+                tracing::error!(error = %error, "a request met a damaged part of the database");
+                let detail = "the part of the database that this needs is damaged; the hub's log says more, and \
+                              whatever does not need that part goes on";
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+            }
+            StoreError::DecisionPanicked(_) => {
                 tracing::error!(error = %error, "a request failed inside");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed inside the hub; its log says why")
             }

@@ -32,6 +32,7 @@ pub(crate) struct Running {
 
 /// Opens the database, the hub and the socket, and starts all loops.
 pub(crate) async fn start(mut config: Config) -> Result<Running> {
+    survive_file_limits()?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another program there? Set PAIDUP_LISTEN to another address", config.listen)
     })?;
@@ -44,6 +45,14 @@ pub(crate) async fn start(mut config: Config) -> Result<Running> {
     let closing = CancellationToken::new();
     let server = tokio::spawn(paidup_web::serve(listener, hub.clone(), closing.clone().cancelled_owned()));
     Ok(Running { hub, address, server, closing })
+}
+
+/// A limit on the size of files ends a program by a signal. With a handler in place a write fails instead, which the
+/// store takes as it takes a full disk.
+fn survive_file_limits() -> Result<()> {
+    // The handler stays for as long as the program runs; what it would tell is not needed.
+    let _ = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
+    Ok(())
 }
 
 impl Running {

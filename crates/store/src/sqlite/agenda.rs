@@ -2,6 +2,7 @@
 
 use super::db::{Db, Outcome, id16, limit_of, time};
 use super::purchases;
+use crate::StoreError;
 use crate::records::QuestionRecord;
 use paidup_lifecycle::ids::{PurchaseId, SourceId};
 use paidup_lifecycle::time::Timestamp;
@@ -31,32 +32,49 @@ pub(super) struct Due {
 }
 
 pub(super) const DUE: &str = "
-    SELECT d.due_at, d.purchase_key, p.id, p.next_deadline_at
-    FROM deadlines d
-    LEFT JOIN purchases p ON p.key = d.purchase_key
-    WHERE d.due_at <= ?1
-    ORDER BY d.due_at, d.purchase_key";
+    SELECT due_at, purchase_key
+    FROM deadlines
+    WHERE due_at <= ?1
+    ORDER BY due_at, purchase_key";
 
-/// Purchases with a deadline up to `now`, earliest first.
+const DEADLINE_OF: &str = "
+    SELECT id, next_deadline_at
+    FROM purchases
+    WHERE key = ?1";
+
+/// Purchases with a deadline up to `now`, earliest first. One whose row is damaged is passed over (no join, so that it
+/// is known which one it was): the clock goes on for all others.
 pub(super) fn due(db: &Db, now: Timestamp, limit: usize) -> Outcome<Due> {
     let mut statement = db.conn.prepare_cached(DUE)?;
     let mut rows = statement.query([now.as_millis()])?;
     let mut due = Due { purchases: Vec::new(), stale: Vec::new(), more: false };
+    let mut damaged = 0;
     while due.purchases.len() < limit {
         if due.stale.len() >= SWEPT {
             due.more = true;
             break;
         }
         let Some(row) = rows.next()? else { break };
-        let (due_at, key, deadline): (i64, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(3)?);
-        if deadline == Some(due_at) {
-            let id = id16(row.get_ref(2)?.as_blob().unwrap_or_default(), "purchases", "id")?;
-            due.purchases.push((time(due_at), PurchaseId(id)));
-        } else {
-            due.stale.push((due_at, key));
+        let (due_at, key): Deadline = (row.get(0)?, row.get(1)?);
+        match deadline_of(db, key) {
+            Ok(Some((id, deadline))) if deadline == Some(due_at) => due.purchases.push((time(due_at), id)),
+            Ok(_) => due.stale.push((due_at, key)),
+            Err(error @ (StoreError::Corrupt(_) | StoreError::Inconsistent { .. })) if damaged < SWEPT => {
+                damaged += 1;
+                tracing::error!(%error, purchase.key = key, "a purchase is damaged; its deadline is passed over");
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(due)
+}
+
+fn deadline_of(db: &Db, key: i64) -> Outcome<Option<(PurchaseId, Option<i64>)>> {
+    let mut statement = db.conn.prepare_cached(DEADLINE_OF)?;
+    let mut rows = statement.query([key])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let id = id16(row.get_ref(0)?.as_blob().unwrap_or_default(), "purchases", "id")?;
+    Ok(Some((PurchaseId(id), row.get(1)?)))
 }
 
 /// Removes stale rows; one that has become a purchase's deadline in the meantime stays.

@@ -153,6 +153,24 @@ pub(super) fn first16(digest: [u8; 32]) -> [u8; 16] {
     first
 }
 
+/// What passes, in words that tell an operator what to look at. It is answered to callers, so it names no path.
+fn why_unavailable(code: ErrorCode, error: &rusqlite::Error) -> String {
+    let number = error.sqlite_error().map_or(0, |error| error.extended_code);
+    match code {
+        ErrorCode::DiskFull => "the disk is full".to_owned(),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            "another program holds a lock on the database file".to_owned()
+        }
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => "the database file may not be written".to_owned(),
+        ErrorCode::CannotOpen => "the database file cannot be opened".to_owned(),
+        // Also how a quota or a limit on the size of files shows.
+        ErrorCode::SystemIoFailure => {
+            format!("the disk does not take or give what it should: disk I/O error {number}")
+        }
+        _ => error.to_string(),
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     /// Tells what a person must mend (`Corrupt`) from what may pass (`Unavailable`) and from a change that breaks a
     /// rule of the schema, which is a mistake of the caller and concerns no neighbour.
@@ -164,7 +182,7 @@ impl From<rusqlite::Error> for StoreError {
                 status: 500,
                 detail: format!("a rule of the database refuses it: {text}"),
             }),
-            Some(_) => StoreError::Unavailable(text),
+            Some(code) => StoreError::Unavailable(why_unavailable(code, &error)),
             // No code: a column of another type than the schema says, or a statement that does not fit it.
             None => StoreError::Corrupt(text),
         }

@@ -62,6 +62,7 @@ impl SqliteStore {
             return Err(StoreError::Unavailable(format!("there is no file {}", path.display())));
         }
         let lock = lock(path)?;
+        refuse_emptied(path).map_err(|error| with_path(error, path))?;
         let named = |error: StoreError| with_path(error, path);
         let mut db = Db::open(path, Use::Write, options.busy_timeout).map_err(named)?;
         prepare(&mut db, options).map_err(named)?;
@@ -74,8 +75,9 @@ impl SqliteStore {
 
     /// Takes nothing in any more and waits until all that was handed in is durable.
     fn shut(shared: &Shared, readers: &Readers, threads: &Mutex<Threads>) {
-        shared.queue.close();
+        // Before the writer ends: the last to close the file has to be one who may write, or the write-ahead log stays.
         readers.close();
+        shared.queue.close();
         let mut threads = threads.lock();
         join(threads.writer.take());
         shared.checkpoints.stop();
@@ -110,12 +112,29 @@ fn lock(path: &Path) -> Outcome<File> {
     }
 }
 
+/// A file that was emptied beside its write-ahead log is damage: SQLite would take it for a new one and delete the log.
+fn refuse_emptied(path: &Path) -> Outcome<()> {
+    let length = |path: &Path| std::fs::metadata(path).map(|file| file.len()).ok();
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match (length(path), length(log.as_ref())) {
+        (None | Some(0), Some(1..)) => {
+            let detail = "the file is missing or empty, but its write-ahead log (-wal) is not; \
+                          for a new database move that away too";
+            Err(StoreError::Corrupt(detail.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Page size of new files. A notification dirties two random pages, whatever they hold: pages of 2 KiB instead of 4 save
 /// a tenth of the work and half of the bytes in the write-ahead log. Rows of half a kilobyte still fit four to a page.
 const PAGE_BYTES: i64 = 2048;
 
 /// Settles how the file is written, then its schema.
 fn prepare(db: &mut Db, options: &OpenOptions) -> Outcome<()> {
+    // Before anything is set: setting the mode writes to the file, and it may not be ours.
+    migrations::check(&db.conn)?;
     db.conn.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = db.conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -156,12 +175,15 @@ fn start(
     Ok(Threads { writer: Some(writer), checkpointer: Some(checkpointer), lock: Some(lock) })
 }
 
-/// Says which file it is about.
+/// Says which file it is about, and what to do with one that cannot be ours.
 fn with_path(error: StoreError, path: &Path) -> StoreError {
     let named = |detail: String| format!("{}: {detail}", path.display());
     match error {
         StoreError::Unavailable(detail) => StoreError::Unavailable(named(detail)),
-        StoreError::Corrupt(detail) => StoreError::Corrupt(named(detail)),
+        StoreError::Corrupt(detail) => StoreError::Corrupt(format!(
+            "{}; it was left as it is: put a backup in its place, or name another file with PAIDUP_DATABASE_URL",
+            named(detail)
+        )),
         StoreError::InUse(_)
         | StoreError::Inconsistent { .. }
         | StoreError::Refused(_)

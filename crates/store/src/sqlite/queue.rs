@@ -6,6 +6,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Most commands in one transaction. At 10,000 a second that is about 25 ms of work: the longest that a command waits
@@ -25,6 +26,16 @@ pub(super) trait Job: Send {
     fn run(&mut self, session: &mut Session) -> Result<(), StoreError>;
     /// `None`: durable.
     fn answer(self: Box<Self>, failure: Option<StoreError>);
+}
+
+/// What the writer finds.
+pub(super) enum Taken {
+    /// Commands, to be committed together.
+    Group(Vec<Box<dyn Job>>),
+    /// Nobody came in time.
+    Nothing,
+    /// Closed, and everything that was handed in has been taken.
+    Closed,
 }
 
 /// A command made of a function and whoever waits for its result.
@@ -113,18 +124,25 @@ impl Queue {
         answer.await.map_err(|_| closed())?
     }
 
-    /// The next group; waits for one. `None`: closed, and everything that was handed in has been taken.
-    pub(super) fn take(&self) -> Option<Vec<Box<dyn Job>>> {
+    /// The next group; waits for one, at most `patience` when that is given.
+    pub(super) fn take(&self, patience: Option<Duration>) -> Taken {
         let mut waiting = self.waiting.lock();
         loop {
             if waiting.lanes.iter().any(|lane| !lane.is_empty()) {
-                return Some(waiting.group());
+                return Taken::Group(waiting.group());
             }
             if waiting.closed {
-                return None;
+                return Taken::Closed;
             }
             self.idle.store(true, Ordering::Release);
-            self.ready.wait(&mut waiting);
+            match patience {
+                None => self.ready.wait(&mut waiting),
+                Some(patience) => {
+                    if self.ready.wait_for(&mut waiting, patience).timed_out() {
+                        return Taken::Nothing;
+                    }
+                }
+            }
         }
     }
 

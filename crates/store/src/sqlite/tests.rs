@@ -81,7 +81,15 @@ async fn a_second_hub_is_refused_and_a_later_one_is_not() {
 async fn foreign_damaged_and_newer_files_are_refused_with_the_reason() {
     let make = |sql: &'static str| move |path: &Path| Connection::open(path).unwrap().execute_batch(sql).unwrap();
     type Prepare = Box<dyn Fn(&Path)>;
-    let cases: [(&str, Prepare, &str); 3] = [
+    let cases: [(&str, Prepare, &str); 4] = [
+        (
+            "emptied beside its log",
+            Box::new(|path| {
+                std::fs::write(path, "").unwrap();
+                std::fs::write(path.with_extension("db-wal"), "what was acknowledged").unwrap();
+            }),
+            "is missing or empty, but its write-ahead log (-wal) is not",
+        ),
         (
             "text",
             Box::new(|path| std::fs::write(path, "not a database at all ".repeat(300)).unwrap()),
@@ -107,7 +115,8 @@ async fn foreign_damaged_and_newer_files_are_refused_with_the_reason() {
         assert!(error.to_string().contains(expected), "{name}: {error}");
         assert!(error.to_string().contains("paidup.db"), "{name}: {error}");
         let after = std::fs::read(&path).unwrap();
-        assert!(after.len() == before.len(), "{name}: the file was left as it is");
+        assert!(after == before, "{name}: the file was left as it is");
+        assert!(error.to_string().contains("put a backup in its place"), "{name}: {error}");
     }
 }
 
@@ -129,6 +138,27 @@ async fn what_was_acknowledged_is_there_after_a_drop() {
     let next = step(&*store, &owner, "sub-1", 4).await;
     assert_eq!((next.entry, next.events[0].position), (Some(4), 4), "numbers go on");
     assert_eq!(store.verify_journal(10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_leaves_one_file_that_holds_everything() {
+    for _ in 0..30 {
+        let (_folder, path) = fresh();
+        let store = open(&path).await;
+        step(&*store, &customer("user-1"), "sub-1", 1).await;
+        let reads: Vec<_> = (0..8)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.customers(0, 10).await })
+            })
+            .collect();
+        store.close().await.unwrap();
+        assert!(!path.with_extension("db-wal").exists(), "the write-ahead log was copied back");
+        for read in reads {
+            let read = read.await.unwrap();
+            assert!(matches!(&read, Ok(all) if all.len() == 1) || matches!(read, Err(StoreError::Unavailable(_))));
+        }
+    }
 }
 
 /// The child of the test below: commits, says each number once it is durable, and never ends by itself.
@@ -235,6 +265,22 @@ async fn a_locked_file_is_unavailable_until_it_is_free() {
     assert_eq!(store.customer("user-1").await.unwrap(), None, "reading goes on");
     shell.execute_batch("ROLLBACK").unwrap();
     assert_eq!(step(&*store, &owner, "sub-1", 1).await.entry, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_finds_out_by_itself_that_it_can_be_written_again() {
+    let (_folder, path) = fresh();
+    let store = open(&path).await;
+    let shell = Connection::open(&path).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    try_save(&*store, Changes::default()).await.unwrap_err();
+    let failing = async || store.health().await.unwrap().failing;
+    assert_eq!(failing().await.as_deref(), Some("another program holds a lock on the database file"));
+    shell.execute_batch("ROLLBACK").unwrap();
+    while failing().await.is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(store.meta("room").await.unwrap(), None, "what it tried with is gone");
 }
 
 #[tokio::test]
@@ -466,7 +512,7 @@ async fn hot_queries_go_by_their_key_or_index() {
         (notifications::BY_NUMBER.to_owned(), "SEARCH notifications USING INTEGER PRIMARY KEY"),
         (notifications::LISTED.to_owned(), "SEARCH notifications USING INTEGER PRIMARY KEY"),
         (notifications::LISTED_NOTABLE.to_owned(), "INDEX notifications_notable (outcome=? AND number<?)"),
-        (agenda::DUE.to_owned(), "SEARCH d USING PRIMARY KEY (due_at<?)"),
+        (agenda::DUE.to_owned(), "SEARCH deadlines USING PRIMARY KEY (due_at<?)"),
         (deliveries::PARKED.to_owned(), "SEARCH p USING PRIMARY KEY (destination=?)"),
         (attempts(of_event), "USING INDEX attempts_by_event (event_id=?"),
         (attempts(of_hook), "USING INDEX attempts_by_destination (destination=?"),

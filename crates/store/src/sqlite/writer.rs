@@ -8,7 +8,8 @@
 //! makes the next group. Nobody is told yes before the commit returned; a commit that failed tells everybody no.
 
 use super::checkpoint::Checkpoints;
-use super::queue::{Job, Queue};
+use super::db::{Db, Outcome, uint};
+use super::queue::{Job, Queue, Taken};
 use super::session::{Heads, Session, read_heads, write_heads};
 use crate::{Listener, StoreError};
 use paidup_lifecycle::catalogue::Catalogue;
@@ -17,6 +18,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What the writer shares with its callers.
 pub(super) struct Shared {
@@ -45,13 +47,71 @@ impl Shared {
     }
 }
 
+/// While writing fails and nobody has anything to write, the writer tries by itself this often: a hub that says that it
+/// is not ready is sent nothing, and has to find out alone that it is again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a try writes: a few notifications. Its pages stay with the file, so those will fit.
+const ROOM_BYTES: i64 = 64 * 1024;
+
 /// Serves the queue until it is closed and empty.
 pub(super) fn serve(mut session: Session, shared: &Shared) {
-    while let Some(jobs) = shared.queue.take() {
-        if shared.checkpoints.must_finish() {
-            finish_checkpoint(&session);
+    loop {
+        let patience = shared.failing.lock().is_some().then_some(TRY_AGAIN);
+        match shared.queue.take(patience) {
+            Taken::Group(jobs) => {
+                if shared.checkpoints.must_finish() {
+                    finish_checkpoint(&session);
+                }
+                group(&mut session, shared, jobs);
+            }
+            Taken::Nothing => try_again(&session.db, shared),
+            Taken::Closed => return,
         }
-        group(&mut session, shared, jobs);
+    }
+}
+
+/// While writing fails: looks whether it works again. That a command succeeded says little: on a full disk those that
+/// need no new page still do.
+fn try_again(db: &Db, shared: &Shared) {
+    if shared.failing.lock().is_none() {
+        return;
+    }
+    match try_room(db) {
+        Ok(()) => {
+            let failing = shared.failing.lock().take();
+            tracing::info!(failing, "the database can be written again");
+        }
+        Err(error) => *shared.failing.lock() = Some(reason(error)),
+    }
+}
+
+/// Whether something can be written: writes it and takes it back. Waits for no lock, because commands may come.
+fn try_room(db: &Db) -> Outcome<()> {
+    let patience: i64 = db.conn.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
+    db.conn.busy_timeout(Duration::ZERO)?;
+    let tried = db
+        .conn
+        .execute(
+            "INSERT INTO meta (name, value)
+             VALUES ('room', zeroblob(?1))
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [ROOM_BYTES],
+        )
+        .and_then(|_| db.conn.execute("DELETE FROM meta WHERE name = 'room'", []));
+    db.conn.busy_timeout(Duration::from_millis(uint(patience)))?;
+    tried?;
+    Ok(())
+}
+
+fn reason(error: StoreError) -> String {
+    match error {
+        StoreError::Unavailable(reason) => reason,
+        StoreError::Corrupt(_)
+        | StoreError::InUse(_)
+        | StoreError::Inconsistent { .. }
+        | StoreError::Refused(_)
+        | StoreError::DecisionPanicked(_) => error.to_string(),
     }
 }
 
@@ -77,11 +137,14 @@ fn group(session: &mut Session, shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
                 continue;
             }
             // SQLite refuses the rest of a transaction in which a damaged page was read: the others are tried again.
+            // They can be served, so this says nothing about the database as a whole.
             Failed::Damaged { error, place } => (error, place..place + 1),
-            Failed::All(error) => (error, 0..jobs.len()),
+            Failed::All(error) => {
+                *shared.failing.lock() = Some(reason(error.clone()));
+                (error, 0..jobs.len())
+            }
         };
         tracing::error!(%error, commands = answered.len(), "commands failed and nothing of them was kept");
-        *shared.failing.lock() = Some(error.to_string());
         for job in jobs.drain(answered) {
             job.answer(Some(error.clone()));
         }
@@ -178,9 +241,7 @@ fn publish(session: &mut Session, shared: &Shared, commands: usize) {
     if !Arc::ptr_eq(&session.heads.catalogue, &shared.catalogue.read()) {
         *shared.catalogue.write() = session.heads.catalogue.clone();
     }
-    if let Some(failing) = shared.failing.lock().take() {
-        tracing::info!(failing, "the database can be written again");
-    }
+    try_again(&session.db, shared);
     let told = std::mem::take(&mut session.told);
     if told.is_empty() {
         return;

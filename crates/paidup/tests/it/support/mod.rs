@@ -1,14 +1,17 @@
 //! `TestHub`: a real hub for a test. At its end it checks by itself that no secret was logged.
 
 mod log;
+mod program;
 mod receiver;
 
+pub(crate) use program::Program;
 pub(crate) use receiver::{Receiver, Request};
 
 use paidup_hub::Hub;
 use paidup_hub::clock::{SeededChance, VirtualClock};
 use paidup_hub::config::Config;
 use paidup_lifecycle::time::Timestamp;
+use paidup_store::OpenOptions;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -79,7 +82,22 @@ impl TestHub {
         TestHub::start_in(folder, VirtualClock::new(at(now)), settings).await
     }
 
+    /// The same on a database that opens in another way.
+    pub(crate) async fn start_on(now: &str, options: OpenOptions) -> TestHub {
+        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+        TestHub::open_in(folder, VirtualClock::new(at(now)), &[], options).await
+    }
+
     async fn start_in(folder: Arc<TempDir>, clock: VirtualClock, settings: &[(&str, &str)]) -> TestHub {
+        TestHub::open_in(folder, clock, settings, OpenOptions::default()).await
+    }
+
+    async fn open_in(
+        folder: Arc<TempDir>,
+        clock: VirtualClock,
+        settings: &[(&str, &str)],
+        options: OpenOptions,
+    ) -> TestHub {
         log::capture();
         let database = format!("sqlite:{}", folder.path().join("paidup.db").display());
         let mut environment = vec![
@@ -94,7 +112,7 @@ impl TestHub {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         config.listen = address;
-        let store = paidup_store::open(&database, paidup_store::OpenOptions::default()).await.expect("a database");
+        let store = paidup_store::open(&database, options).await.expect("a database");
         let chance = Arc::new(SeededChance::new(u64::from(address.port())));
         let hub = Hub::open(config, store, Arc::new(clock.clone()), chance).await.expect("a hub");
         hub.start().await.expect("a running hub");
@@ -124,24 +142,7 @@ impl TestHub {
         body: Vec<u8>,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let url = format!("http://{}{path}", self.address);
-        let mut request = self
-            .client
-            .request(method.parse().expect("a method"), url)
-            .header("content-type", "application/json")
-            .body(body);
-        if let Some(key) = key {
-            request = request.header("authorization", format!("Bearer {key}"));
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await.expect("a body");
-        let body = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-        Answer { status, headers, body }
+        call(&self.client, self.address, method, path, key, body, headers).await
     }
 
     /// Sets up a source and answers its id.
@@ -217,12 +218,52 @@ impl TestHub {
         log::check(&[ADMIN_KEY]);
     }
 
+    /// The database's file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("paidup.db")
+    }
+
+    /// Stops it, lets `meanwhile` do something to its database's file, and starts it again.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce(&Path)) -> TestHub {
+        let (folder, clock, database) = (self.folder.clone(), self.clock.clone(), self.database());
+        self.stop().await;
+        meanwhile(&database);
+        TestHub::start_in(folder, clock, &[]).await
+    }
+
     /// Stops it and starts it again on the same database, at the same time.
     pub(crate) async fn restart(self) -> TestHub {
         let (folder, clock) = (self.folder.clone(), self.clock.clone());
         self.stop().await;
         TestHub::start_in(folder, clock, &[]).await
     }
+}
+
+/// One HTTP call.
+async fn call(
+    client: &reqwest::Client,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    key: Option<&str>,
+    body: Vec<u8>,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let url = format!("http://{address}{path}");
+    let mut request =
+        client.request(method.parse().expect("a method"), url).header("content-type", "application/json").body(body);
+    if let Some(key) = key {
+        request = request.header("authorization", format!("Bearer {key}"));
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await.expect("a body");
+    let body =
+        serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    Answer { status, headers, body }
 }
 
 /// A generic observation with what must be there.
