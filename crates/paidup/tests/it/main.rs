@@ -11,6 +11,7 @@ mod crash;
 mod customers;
 mod delivery;
 mod disk;
+mod docs;
 mod generic;
 mod keys;
 mod openapi;
