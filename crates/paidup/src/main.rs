@@ -6,7 +6,12 @@
 mod commands;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+/// A notification is some hundreds of small pieces, made on one thread and often dropped on another.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // clap answers --help and --version itself, and ends with 2 on wrong usage.
