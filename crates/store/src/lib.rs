@@ -142,9 +142,9 @@ pub struct Before {
     /// The catalogue now.
     pub catalogue: Arc<Catalogue>,
     /// The purchases that are known.
-    pub purchases: BTreeMap<PurchaseId, Purchase>,
+    pub purchases: BTreeMap<PurchaseId, Arc<Purchase>>,
     /// The customers that are known: wanted ones, owners of wanted purchases, and whoever those were merged into.
-    pub customers: BTreeMap<CustomerId, Customer>,
+    pub customers: BTreeMap<CustomerId, Arc<Customer>>,
     /// Wanted aliases that are known, with whom they answer as: merges are followed to their end.
     pub aliases: BTreeMap<String, CustomerId>,
     /// Wanted notifications that are known, among those that concern no purchase.

@@ -334,11 +334,11 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn purchase(&self, id: PurchaseId) -> Option<&Purchase> {
-        self.purchases.get(&id).or_else(|| self.before.purchases.get(&id))
+        self.purchases.get(&id).or_else(|| self.before.purchases.get(&id).map(|known| &**known))
     }
 
     pub(super) fn known_customer(&self, id: CustomerId) -> Option<&Customer> {
-        self.customers.get(&id).or_else(|| self.before.customers.get(&id))
+        self.customers.get(&id).or_else(|| self.before.customers.get(&id).map(|known| &**known))
     }
 
     /// The customer as it stands now; a new one when there is none of that id.

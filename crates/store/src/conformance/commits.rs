@@ -13,6 +13,7 @@ cases! {
     a_refusal_undoes_one_decision_only,
     a_panic_undoes_one_decision_only,
     a_broken_rule_undoes_one_decision_only,
+    what_was_undone_is_not_seen_again,
     before_follows_owners_and_merges,
     a_decision_may_want_more_of_what_it_sees,
     an_alias_moves,
@@ -51,8 +52,9 @@ async fn what_was_saved_is_there_before_the_next_decision(store: Arc<dyn Store>)
     };
     let before = look(&*store, wants).await;
     assert_eq!(before.entry, 2);
-    assert_eq!(before.purchases.values().collect::<Vec<_>>(), [&bought]);
-    assert_eq!(before.customers.values().collect::<Vec<_>>(), [&owner], "the owner comes along");
+    assert_eq!(before.purchases.values().map(|known| &**known).collect::<Vec<_>>(), [&bought]);
+    let owners: Vec<_> = before.customers.values().map(|known| &**known).collect();
+    assert_eq!(owners, [&owner], "the owner comes along");
     assert_eq!(before.aliases.get("user-1"), Some(&owner.id));
     assert_eq!(before.aliases.get(&owner.id.to_string()), Some(&owner.id), "by its own id too");
     assert_eq!(before.aliases.len(), 2);
@@ -107,6 +109,38 @@ async fn a_broken_rule_undoes_one_decision_only(store: Arc<dyn Store>) {
     assert_eq!(store.purchase(bought.id).await.unwrap(), None);
     assert_eq!(store.customer(&stranger.id.to_string()).await.unwrap(), None);
     assert_eq!(store.notification(kept.id).await.unwrap(), None);
+}
+
+/// What a failed command wrote is not what the next decision sees, whether its neighbours' writes stayed or not.
+async fn what_was_undone_is_not_seen_again(store: Arc<dyn Store>) {
+    let owner = customer("user-1");
+    step(&*store, &owner, "sub-1", 10).await;
+    let (mut renamed, mut changed) = (owner.clone(), purchase("sub-1", &owner));
+    let stranger = customer("stranger");
+    renamed.revision = 77;
+    changed.customer = stranger.id;
+    let twice = event(EventType::Activate, &changed, 12);
+    let wants = Wants { purchases: vec![changed.id], aliases: vec!["user-1".to_owned()], ..Wants::default() };
+    let changes = Changes {
+        purchases: vec![changed.clone()],
+        customers: vec![renamed, stranger.clone()],
+        aliases: vec![("user-1".to_owned(), stranger.id)],
+        events: vec![twice.clone(), twice],
+        ..Changes::default()
+    };
+    let bad = deciding(wants.clone(), move |_| Ok(changes.clone()));
+    let (good, failed) = tokio::join!(step(&*store, &owner, "sub-2", 11), store.commit(Urgency::Intake, bad));
+    assert_eq!(good.entry, Some(2));
+    failed.unwrap_err();
+    let before = look(&*store, wants).await;
+    assert_eq!(before.purchases.values().map(|known| &**known).collect::<Vec<_>>(), [&purchase("sub-1", &owner)]);
+    assert_eq!(before.customers.values().map(|known| &**known).collect::<Vec<_>>(), [&owner]);
+    assert_eq!(before.aliases.get("user-1"), Some(&owner.id));
+    // The chains of events go on from what was kept: the next event follows the one before the failed ones.
+    step(&*store, &owner, "sub-1", 13).await;
+    let query = EventQuery { purchase: Some(changed.id), limit: 10, ..EventQuery::default() };
+    let told: Vec<u64> = store.events(query).await.unwrap().iter().map(|logged| logged.position).collect();
+    assert_eq!(told, [3, 1]);
 }
 
 async fn before_follows_owners_and_merges(store: Arc<dyn Store>) {

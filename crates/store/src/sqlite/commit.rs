@@ -1,12 +1,16 @@
 //! The one door, inside the writer's transaction: load what is wanted, let it be decided, save.
 
 use super::db::{Outcome, int};
+use super::hot::{HotCustomer, HotPurchase};
 use super::rows::Rows;
 use super::session::Session;
 use super::{agenda, customers, events, journal, notifications, purchases};
 use crate::{Before, Changes, Committed, Decision, StoreError, Wants};
 use paidup_lifecycle::catalogue::Catalogue;
+use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::ids::{CustomerId, PurchaseId};
+use paidup_lifecycle::purchase::Purchase;
+use paidup_lifecycle::time::Timestamp;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,8 +27,7 @@ pub(super) fn commit(session: &mut Session, decision: &mut dyn Decision) -> Outc
     save(session, rows, changes)
 }
 
-fn load(session: &Session, wants: &Wants) -> Outcome<(Before, Rows)> {
-    let db = &session.db;
+fn load(session: &mut Session, wants: &Wants) -> Outcome<(Before, Rows)> {
     let mut rows = Rows::default();
     let mut before = Before {
         partition: 0,
@@ -43,26 +46,37 @@ fn load(session: &Session, wants: &Wants) -> Outcome<(Before, Rows)> {
         load_customer(session, &mut before, &mut rows, *id)?;
     }
     for alias in &wants.aliases {
-        if let Some(id) = customers::named(db, alias)?
+        if let Some(id) = named(session, alias)?
             && let Some(answers_as) = load_customer(session, &mut before, &mut rows, id)?
         {
             before.aliases.insert(alias.clone(), answers_as);
         }
     }
     for id in &wants.notifications {
-        if notifications::is_known(db, *id)? {
+        if notifications::is_known(&session.db, *id)? {
             before.notifications.insert(*id);
         }
     }
     if let Some(purchase) = wants.question_of {
-        before.question = agenda::question_of(db, purchase)?;
+        before.question = agenda::question_of(&session.db, purchase)?;
     }
     Ok((before, rows))
 }
 
 /// Loads a purchase and its owner.
-fn load_purchase(session: &Session, before: &mut Before, rows: &mut Rows, id: PurchaseId) -> Outcome<()> {
-    let (slot, purchase) = purchases::load(&session.db, id)?;
+fn load_purchase(session: &mut Session, before: &mut Before, rows: &mut Rows, id: PurchaseId) -> Outcome<()> {
+    let (slot, purchase) = match session.hot.purchase(id) {
+        Some(hot) => (hot.slot, Some(hot.purchase.clone())),
+        None => {
+            let (slot, read) = purchases::load(&session.db, id)?;
+            let purchase = read.map(|(purchase, bytes)| {
+                let purchase = Arc::new(purchase);
+                session.hot.put_purchase(HotPurchase { slot, purchase: purchase.clone(), bytes });
+                purchase
+            });
+            (slot, purchase)
+        }
+    };
     rows.know_purchase(id, slot);
     if let Some(purchase) = purchase {
         load_customer(session, before, rows, purchase.customer)?;
@@ -73,7 +87,7 @@ fn load_purchase(session: &Session, before: &mut Before, rows: &mut Rows, id: Pu
 
 /// Loads a customer and whoever it was merged into; answers the last of them.
 fn load_customer(
-    session: &Session,
+    session: &mut Session,
     before: &mut Before,
     rows: &mut Rows,
     id: CustomerId,
@@ -87,7 +101,7 @@ fn load_customer(
         let customer = match before.customers.entry(next) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let (slot, customer) = customers::load(&session.db, next)?;
+                let (slot, customer) = customer(session, next)?;
                 rows.know_customer(next, slot);
                 let Some(customer) = customer else { return Ok(None) };
                 unknown.insert(customer)
@@ -100,6 +114,29 @@ fn load_customer(
     }
 }
 
+fn customer(session: &mut Session, id: CustomerId) -> Outcome<(customers::Slot, Option<Arc<Customer>>)> {
+    if let Some(hot) = session.hot.customer(id) {
+        return Ok((hot.slot, Some(hot.customer.clone())));
+    }
+    let (slot, read) = customers::load(&session.db, id)?;
+    let Some((customer, bytes)) = read else { return Ok((slot, None)) };
+    let customer = Arc::new(customer);
+    session.hot.put_customer(HotCustomer { slot, customer: customer.clone(), bytes });
+    Ok((slot, Some(customer)))
+}
+
+/// The id under which a customer is known by that alias, or by its own id's text form; merges are not followed.
+fn named(session: &mut Session, alias: &str) -> Outcome<Option<CustomerId>> {
+    if let Some(id) = session.hot.alias(alias) {
+        return Ok(Some(id));
+    }
+    let found = customers::alias(&session.db, alias)?;
+    if let Some(id) = found {
+        session.hot.put_alias(alias, id);
+    }
+    Ok(found.or_else(|| alias.parse().ok()))
+}
+
 fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Committed> {
     let kept = notifications::keep(session, &changes.notifications)?;
     let entry = match &changes.journal {
@@ -107,25 +144,11 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
         None => None,
     };
     let logged = events::append(session, &mut rows, changes.events)?;
-    let first_entry = session.heads.entry;
+    let due = save_people(session, &mut rows, changes.purchases, changes.customers, &changes.deadlines)?;
     let db = &session.db;
-    let mut due = BTreeSet::new();
-    for purchase in &changes.purchases {
-        due.extend(purchases::put(db, rows.purchase(db, purchase.id)?, purchase, first_entry)?);
-    }
-    for customer in &changes.customers {
-        customers::put(db, rows.customer(db, customer.id)?, customer)?;
-    }
-    rows.finish(db)?;
     for (alias, customer) in &changes.aliases {
         customers::put_alias(db, alias, *customer)?;
-    }
-    for (due_at, purchase) in &changes.deadlines {
-        let slot = rows.purchase(db, *purchase)?;
-        // One that is not the purchase's own is stale from the start.
-        if slot.next_deadline_at == Some(due_at.as_millis()) {
-            due.extend(slot.key.map(|key| (due_at.as_millis(), key)));
-        }
+        session.hot.put_alias(alias, *customer);
     }
     for (due_at, key) in due {
         agenda::put_deadline(db, due_at, key)?;
@@ -140,6 +163,40 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
         put_catalogue(session, catalogue)?;
     }
     Ok(Committed { entry, events: logged })
+}
+
+/// Writes purchases and customers, and keeps them at hand as written; answers the deadlines to note.
+fn save_people(
+    session: &mut Session,
+    rows: &mut Rows,
+    purchases: Vec<Purchase>,
+    customers: Vec<Customer>,
+    deadlines: &[(Timestamp, PurchaseId)],
+) -> Outcome<BTreeSet<agenda::Deadline>> {
+    let first_entry = session.heads.entry;
+    let (db, hot) = (&session.db, &mut session.hot);
+    let mut due = BTreeSet::new();
+    for purchase in purchases {
+        let slot = rows.purchase(db, purchase.id)?;
+        let (moved, bytes) = purchases::put(db, slot, &purchase, first_entry)?;
+        due.extend(moved);
+        hot.put_purchase(HotPurchase { slot: *slot, purchase: Arc::new(purchase), bytes });
+    }
+    for customer in customers {
+        let slot = rows.customer(db, customer.id)?;
+        let bytes = customers::put(db, slot, &customer)?;
+        hot.put_customer(HotCustomer { slot: *slot, customer: Arc::new(customer), bytes });
+    }
+    rows.finish(db)?;
+    for (due_at, purchase) in deadlines {
+        let slot = rows.purchase(db, *purchase)?;
+        // One that is not the purchase's own is stale from the start.
+        if slot.next_deadline_at == Some(due_at.as_millis()) {
+            due.extend(slot.key.map(|key| (due_at.as_millis(), key)));
+        }
+    }
+    hot.follow(rows);
+    Ok(due)
 }
 
 fn put_catalogue(session: &mut Session, catalogue: Catalogue) -> Outcome<()> {

@@ -35,8 +35,8 @@ pub(super) fn slot(db: &Db, id: CustomerId) -> Outcome<Slot> {
     Ok(keyed::find(&db.conn, "customers", BY_KEY, id.0, read_slot)?.unwrap_or(Slot::VACANT))
 }
 
-/// The customer itself, merged or not, with where it is.
-pub(super) fn load(db: &Db, id: CustomerId) -> Outcome<(Slot, Option<Customer>)> {
+/// The customer itself, merged or not, with where it is and how long its JSON is.
+pub(super) fn load(db: &Db, id: CustomerId) -> Outcome<(Slot, Option<(Customer, usize)>)> {
     let found = keyed::find(&db.conn, "customers", BY_KEY, id.0, |row| Ok((read_slot(row)?, read_body(db, row, 4)?)))?;
     Ok(found.map_or((Slot::VACANT, None), |(slot, customer)| (slot, Some(customer))))
 }
@@ -45,7 +45,7 @@ pub(super) fn load(db: &Db, id: CustomerId) -> Outcome<(Slot, Option<Customer>)>
 pub(super) fn resolve(db: &Db, id: CustomerId) -> Outcome<Option<Customer>> {
     let mut next = id;
     for _ in 0..MERGES_FOLLOWED {
-        let (_, customer) = load(db, next)?;
+        let customer = load(db, next)?.1.map(|(customer, _)| customer);
         match customer.as_ref().and_then(|customer| customer.merged_into) {
             Some(into) => next = into,
             None => return Ok(customer),
@@ -62,7 +62,8 @@ pub(super) fn named(db: &Db, id_or_alias: &str) -> Outcome<Option<CustomerId>> {
 
 pub(super) const ALIAS: &str = "SELECT customer_id FROM aliases WHERE alias = ?1";
 
-fn alias(db: &Db, alias: &str) -> Outcome<Option<CustomerId>> {
+/// Whose alias it is.
+pub(super) fn alias(db: &Db, alias: &str) -> Outcome<Option<CustomerId>> {
     let found: Option<[u8; 16]> = db.conn.prepare_cached(ALIAS)?.query_row([alias], |row| row.get(0)).optional()?;
     Ok(found.map(CustomerId))
 }
@@ -85,16 +86,16 @@ fn read_slot(row: &Row<'_>) -> Outcome<Slot> {
 }
 
 /// `id` is in column 1, the body in `column`.
-fn read_body(db: &Db, row: &Row<'_>, column: usize) -> Outcome<Customer> {
+fn read_body(db: &Db, row: &Row<'_>, column: usize) -> Outcome<(Customer, usize)> {
     let id = CustomerId(id16(row.get_ref(1)?.as_blob().unwrap_or_default(), "customers", "id")?);
     let json = db.unpack(row.get_ref(column)?.as_blob().unwrap_or_default(), "customers", "body", id)?;
-    serde_json::from_slice(&json).map_err(|_| inconsistent("customers", "body", id))
+    let customer = serde_json::from_slice(&json).map_err(|_| inconsistent("customers", "body", id))?;
+    Ok((customer, json.len()))
 }
 
-/// Writes the whole row.
-pub(super) fn put(db: &Db, slot: &mut Slot, customer: &Customer) -> Outcome<()> {
-    let json = serde_json::to_vec(customer).map_err(|_| inconsistent("customers", "body", customer.id))?;
-    let body = db.packer.pack(&json);
+/// Writes the whole row; answers how long its JSON is.
+pub(super) fn put(db: &Db, slot: &mut Slot, customer: &Customer) -> Outcome<usize> {
+    let (body, bytes) = db.pack_json(customer).map_err(|_| inconsistent("customers", "body", customer.id))?;
     let key = match slot.key {
         None => {
             let key = keyed::vacant(&db.conn, BY_KEY, customer.id.0)?;
@@ -122,7 +123,7 @@ pub(super) fn put(db: &Db, slot: &mut Slot, customer: &Customer) -> Outcome<()> 
         }
     };
     *slot = Slot { key: Some(key), merged_into: customer.merged_into, last_event: slot.last_event, moved: false };
-    Ok(())
+    Ok(bytes)
 }
 
 /// Writes where the customer's last event is, when the row itself was not written.
@@ -169,7 +170,7 @@ pub(super) fn by_age(db: &Db, after: u64, limit: usize) -> Outcome<Vec<(u64, Cus
     let mut rows = statement.query((int(after), limit_of(limit)))?;
     let mut customers = Vec::new();
     while let Some(row) = rows.next()? {
-        customers.push((uint(row.get(3)?), read_body(db, row, 2)?));
+        customers.push((uint(row.get(3)?), read_body(db, row, 2)?.0));
     }
     Ok(customers)
 }

@@ -6,7 +6,10 @@ use crate::pack::Packer;
 use paidup_lifecycle::time::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,6 +21,8 @@ pub(super) type Outcome<T> = Result<T, StoreError>;
 pub(super) struct Db {
     pub(super) conn: Connection,
     pub(super) packer: Packer,
+    /// Where JSON is written before it is packed, for reuse.
+    json: RefCell<Vec<u8>>,
 }
 
 /// What a connection is for.
@@ -53,7 +58,20 @@ impl Db {
         };
         conn.pragma_update(None, "cache_size", -cache)?;
         let packer = Packer::new().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Db { conn, packer })
+        Ok(Db { conn, packer, json: RefCell::default() })
+    }
+
+    /// A row's JSON, packed, and its length. Every build but a release one reads it again: a row that is remembered must
+    /// be the same as one that is read.
+    pub(super) fn pack_json<T>(&self, row: &T) -> serde_json::Result<(Vec<u8>, usize)>
+    where
+        T: Serialize + DeserializeOwned + PartialEq,
+    {
+        let mut json = self.json.borrow_mut();
+        json.clear();
+        serde_json::to_writer(&mut *json, row)?;
+        debug_assert!(serde_json::from_slice::<T>(&json)? == *row, "{}", String::from_utf8_lossy(&json));
+        Ok((self.packer.pack(&json), json.len()))
     }
 
     /// Unpacks a column, or says which row is damaged.

@@ -12,6 +12,7 @@ mod db;
 mod deliveries;
 mod derived;
 mod events;
+mod hot;
 mod journal;
 mod keyed;
 mod migrations;

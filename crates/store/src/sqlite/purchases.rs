@@ -1,5 +1,6 @@
 //! Purchases: one row each, written whole.
 
+use super::agenda::Deadline;
 use super::db::{Db, Outcome, id16, inconsistent, int, limit_of};
 use super::keyed;
 use paidup_lifecycle::ids::{CustomerId, PurchaseId};
@@ -33,8 +34,8 @@ pub(super) fn slot(db: &Db, id: PurchaseId) -> Outcome<Slot> {
     Ok(keyed::find(&db.conn, "purchases", BY_KEY, id.0, read_slot)?.unwrap_or(Slot::VACANT))
 }
 
-/// The purchase with where it is; `None`: there is none.
-pub(super) fn load(db: &Db, id: PurchaseId) -> Outcome<(Slot, Option<Purchase>)> {
+/// The purchase with where it is and how long its JSON is; `None`: there is none.
+pub(super) fn load(db: &Db, id: PurchaseId) -> Outcome<(Slot, Option<(Purchase, usize)>)> {
     let found = keyed::find(&db.conn, "purchases", BY_KEY, id.0, |row| Ok((read_slot(row)?, read_body(db, row, 5)?)))?;
     Ok(found.map_or((Slot::VACANT, None), |(slot, purchase)| (slot, Some(purchase))))
 }
@@ -51,17 +52,22 @@ fn read_slot(row: &Row<'_>) -> Outcome<Slot> {
 }
 
 /// `id` is in column 1, the body in `column`.
-fn read_body(db: &Db, row: &Row<'_>, column: usize) -> Outcome<Purchase> {
+fn read_body(db: &Db, row: &Row<'_>, column: usize) -> Outcome<(Purchase, usize)> {
     let id = PurchaseId(id16(row.get_ref(1)?.as_blob().unwrap_or_default(), "purchases", "id")?);
     let json = db.unpack(row.get_ref(column)?.as_blob().unwrap_or_default(), "purchases", "body", id)?;
-    serde_json::from_slice(&json).map_err(|_| inconsistent("purchases", "body", id))
+    let purchase = serde_json::from_slice(&json).map_err(|_| inconsistent("purchases", "body", id))?;
+    Ok((purchase, json.len()))
 }
 
 /// Writes the whole row. The index by customer is touched only when the customer is another one. Answers the deadline
-/// and the row's key when the deadline moved: it has to be noted.
-pub(super) fn put(db: &Db, slot: &mut Slot, purchase: &Purchase, first_entry: u64) -> Outcome<Option<(i64, i64)>> {
-    let json = serde_json::to_vec(purchase).map_err(|_| inconsistent("purchases", "body", purchase.id))?;
-    let body = db.packer.pack(&json);
+/// and the row's key when the deadline moved (it has to be noted), and how long the JSON is.
+pub(super) fn put(
+    db: &Db,
+    slot: &mut Slot,
+    purchase: &Purchase,
+    first_entry: u64,
+) -> Outcome<(Option<Deadline>, usize)> {
+    let (body, bytes) = db.pack_json(purchase).map_err(|_| inconsistent("purchases", "body", purchase.id))?;
     let deadline = purchase.next_deadline.map(paidup_lifecycle::time::Timestamp::as_millis);
     let key = match slot.key {
         None => {
@@ -106,7 +112,7 @@ pub(super) fn put(db: &Db, slot: &mut Slot, purchase: &Purchase, first_entry: u6
         last_event: slot.last_event,
         moved: false,
     };
-    Ok(moved)
+    Ok((moved, bytes))
 }
 
 /// Writes where the purchase's last event is, when the row itself was not written.
@@ -132,7 +138,7 @@ pub(super) fn of_customer(db: &Db, customer: CustomerId, limit: usize) -> Outcom
     let mut rows = statement.query((customer.0, limit_of(limit)))?;
     let mut purchases = Vec::new();
     while let Some(row) = rows.next()? {
-        purchases.push(read_body(db, row, 2)?);
+        purchases.push(read_body(db, row, 2)?.0);
     }
     Ok(purchases)
 }

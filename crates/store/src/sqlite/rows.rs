@@ -21,6 +21,16 @@ impl Rows {
         self.customers.insert(id, slot);
     }
 
+    /// All purchases that were touched.
+    pub(super) fn purchases(&self) -> impl Iterator<Item = (&PurchaseId, &purchases::Slot)> {
+        self.purchases.iter()
+    }
+
+    /// All customers that were touched.
+    pub(super) fn customers(&self) -> impl Iterator<Item = (&CustomerId, &customers::Slot)> {
+        self.customers.iter()
+    }
+
     /// Where a purchase is; looked up when it was not among the loaded ones.
     pub(super) fn purchase(&mut self, db: &Db, id: PurchaseId) -> Outcome<&mut purchases::Slot> {
         use std::collections::btree_map::Entry;

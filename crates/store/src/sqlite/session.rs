@@ -1,6 +1,7 @@
 //! What the writer knows while it works: its connection and the ends of the logs.
 
 use super::db::{Db, Outcome, int, uint};
+use super::hot::Hot;
 use crate::StoreError;
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::event::LoggedEvent;
@@ -28,6 +29,8 @@ pub(super) struct Heads {
 pub(super) struct Session {
     pub(super) db: Db,
     pub(super) heads: Heads,
+    /// Rows as the transaction sees them.
+    pub(super) hot: Hot,
     /// The transaction's new events, in log order.
     pub(super) told: Vec<LoggedEvent>,
 }
@@ -35,7 +38,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(db: Db) -> Outcome<Session> {
         let heads = read_heads(&db)?;
-        Ok(Session { db, heads, told: Vec::new() })
+        Ok(Session { db, heads, hot: Hot::new(), told: Vec::new() })
     }
 }
 

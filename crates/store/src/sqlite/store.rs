@@ -124,7 +124,7 @@ impl People for SqliteStore {
     }
 
     fn purchase(&self, id: PurchaseId) -> Answer<'_, Option<Purchase>> {
-        self.read(move |db| Ok(purchases::load(db, id)?.1))
+        self.read(move |db| Ok(purchases::load(db, id)?.1.map(|(purchase, _)| purchase)))
     }
 
     fn customers(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, Customer)>> {

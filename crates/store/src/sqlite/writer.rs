@@ -220,7 +220,10 @@ fn apply(
             return Err(Failed::All(StoreError::Unavailable(lost.to_owned())));
         }
         match savepoints {
-            Savepoints::Yes => session.db.conn.execute_batch("ROLLBACK TO command")?,
+            Savepoints::Yes => {
+                session.db.conn.execute_batch("ROLLBACK TO command")?;
+                session.hot.forget();
+            }
             Savepoints::No if session.db.conn.total_changes() != changes => return Err(Failed::Untidy),
             Savepoints::No => {}
         }
@@ -256,6 +259,7 @@ fn publish(session: &mut Session, shared: &Shared, commands: usize) {
 /// After a transaction that failed as a whole: back to what is on disk.
 fn recover(session: &mut Session, before: Heads) {
     session.told.clear();
+    session.hot.forget();
     session.heads = before;
     if !session.db.conn.is_autocommit()
         && let Err(error) = session.db.conn.execute_batch("ROLLBACK")
