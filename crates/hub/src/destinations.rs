@@ -2,8 +2,10 @@
 //!
 //! Every change is made under one lock: saved first, then its loop stops and starts again from what was saved, so a change
 //! can never lose an event. Nothing here asks which kind a destination is: what differs is in its `Definition`. The loops
-//! are in `dispatch`, test calls and previews in `tryout`, replays in `replay`, what became of events in `deliveries`.
+//! are in `dispatch`, backlogs and resuming in `backlog`, test calls and previews in `tryout`, replays in `replay`, what
+//! became of events in `deliveries`.
 
+use crate::alerts::Alert;
 use crate::config::Upstream;
 use crate::dispatch::budget::Budgets;
 use crate::dispatch::deliver::secret_texts;
@@ -16,7 +18,9 @@ use paidup_destinations::{CallFailure, Definition, Destination, SettingsError, U
 use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::DestinationId;
 use paidup_lifecycle::time::Timestamp;
-use paidup_store::records::{DestinationRecord, DestinationState, FilterVersion, LaneOrder, Start};
+use paidup_store::records::{
+    DEFAULT_MAX_BACKLOG, DestinationRecord, DestinationState, FilterVersion, Gap, LaneOrder, Start,
+};
 use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -30,6 +34,9 @@ use tokio_util::task::TaskTracker;
 const MAX_DESTINATIONS: usize = 200;
 /// Filters that are remembered by position; older ones hold for nothing that could still be delivered.
 const MAX_FILTERS: usize = 100;
+
+/// The reason of a pause that a person wished.
+pub(crate) const PAUSED_BY_HAND: &str = "paused by hand";
 
 /// All destinations that are set up.
 pub struct Destinations {
@@ -54,6 +61,8 @@ pub struct NewDestination<'a> {
     pub order: Option<LaneOrder>,
     /// Where it starts.
     pub start: Start,
+    /// So many events may wait for it; `None`: the default.
+    pub max_backlog: Option<u64>,
 }
 
 /// What to change; `None` stays as it is.
@@ -67,6 +76,8 @@ pub struct DestinationChange<'a> {
     pub filter: Option<Filter>,
     /// What must stay in order; only while nothing is parked.
     pub order: Option<LaneOrder>,
+    /// So many events may wait for it.
+    pub max_backlog: Option<u64>,
 }
 
 /// A destination as it is shown.
@@ -94,6 +105,12 @@ pub struct DestinationView {
     pub created_at: Timestamp,
     /// Events of the log that are neither settled nor parked, wanted or not.
     pub behind: u64,
+    /// Beyond so many it is switched off.
+    pub max_backlog: u64,
+    /// What it was not told, or not in time; oldest first.
+    pub gaps: Vec<Gap>,
+    /// What a person must know about now.
+    pub alerts: Vec<Alert>,
 }
 
 /// A destination that was just set up.
@@ -142,6 +159,11 @@ impl Destinations {
 
     pub(crate) fn dispatch(&self) -> &Dispatch {
         &self.dispatch
+    }
+
+    /// Held while one is changed.
+    pub(crate) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
     }
 }
 
@@ -207,6 +229,7 @@ impl Hub {
     /// Sets up a destination and serves it from its start on.
     pub async fn create_destination(&self, new: NewDestination<'_>) -> Result<MadeDestination, HubError> {
         crate::grants::check_name("name", new.name)?;
+        let max_backlog = check_max_backlog(new.max_backlog)?.unwrap_or(DEFAULT_MAX_BACKLOG);
         let definition = self.destination_kind(new.kind)?;
         let config = (definition.prepare)(new.config, &self.chance().key()).map_err(refused_settings)?;
         let id = DestinationId(self.chance().seed());
@@ -217,6 +240,7 @@ impl Hub {
         if self.store().destinations().await?.len() >= MAX_DESTINATIONS {
             return Err(HubError::refused(409, "", "there are as many destinations as there may be"));
         }
+        crate::backlog::fits(max_backlog, self.behind_from(new.start).await?)?;
         let now = self.clock().now();
         let record = self
             .store()
@@ -238,6 +262,8 @@ impl Hub {
                 state: DestinationState::Active,
                 state_reason: None,
                 state_since: now,
+                max_backlog,
+                gaps: Vec::new(),
                 created_at: now,
             })
             .await?;
@@ -259,6 +285,7 @@ impl Hub {
             crate::grants::check_name("name", name)?;
             name.clone_into(&mut record.name);
         }
+        record.max_backlog = check_max_backlog(change.max_backlog)?.unwrap_or(record.max_backlog);
         if let Some(config) = change.config {
             let old = self.unseal(&record, definition)?;
             let new = unmask_settings(definition.secrets, config, &old);
@@ -309,17 +336,13 @@ impl Hub {
         self.destinations().dispatch.stop(id).await;
         self.store().delete_destination(id).await?;
         self.destinations().dispatch.port().figures.forget(id);
+        self.alerts().forget(id);
         Ok(())
     }
 
     /// Holds a destination: nothing more is sent, nothing is lost.
     pub async fn pause_destination(&self, id: DestinationId) -> Result<DestinationView, HubError> {
-        self.set_state(id, DestinationState::Paused, Some("paused by hand".to_owned())).await
-    }
-
-    /// Serves a destination again, from where it stopped.
-    pub async fn resume_destination(&self, id: DestinationId) -> Result<DestinationView, HubError> {
-        self.set_state(id, DestinationState::Active, None).await
+        self.set_state(id, DestinationState::Paused, Some(PAUSED_BY_HAND.to_owned())).await
     }
 
     async fn set_state(
@@ -331,9 +354,6 @@ impl Hub {
         let _changing = self.destinations().changing.lock().await;
         let mut record = self.destination_record(id).await?;
         if record.state != state {
-            if state == DestinationState::Active {
-                self.target(&record)?;
-            }
             (record.state, record.state_reason, record.state_since) = (state, reason, self.clock().now());
             record = self.store().put_destination(record).await?;
             self.destinations().dispatch.stop(id).await;
@@ -369,7 +389,7 @@ impl Hub {
         Ok(target(record, &opened))
     }
 
-    fn serve(&self, record: &DestinationRecord) -> Result<(), HubError> {
+    pub(crate) fn serve(&self, record: &DestinationRecord) -> Result<(), HubError> {
         if record.state == DestinationState::Active {
             self.destinations().dispatch.start(self.target(record)?);
         }
@@ -415,14 +435,20 @@ impl Hub {
         Ok(self.secrets().open_settings(&record.id.to_string(), definition.secrets, &record.settings)?)
     }
 
-    async fn view_destination(&self, record: &DestinationRecord) -> Result<DestinationView, HubError> {
+    /// How many events a destination that starts there begins behind the head.
+    async fn behind_from(&self, start: Start) -> Result<u64, HubError> {
+        let head = self.store().head(PARTITION).await?;
+        let first = match start {
+            Start::Now => return Ok(0),
+            Start::Beginning => self.store().position_at(PARTITION, Timestamp::MIN).await?,
+            Start::At(at) => self.store().position_at(PARTITION, at).await?,
+        };
+        Ok((head + 1).saturating_sub(first))
+    }
+
+    pub(crate) async fn view_destination(&self, record: &DestinationRecord) -> Result<DestinationView, HubError> {
         let secrets = self.destinations().definition(&record.kind).map_or(&[][..], |definition| definition.secrets);
-        let mut behind = 0;
-        for progress in self.store().progress(record.id).await? {
-            let covered: u64 = progress.settled.iter().map(|(first, last)| last - first + 1).sum();
-            let head = self.store().head(progress.partition).await?;
-            behind += head.saturating_sub(progress.cursor).saturating_sub(covered);
-        }
+        let standing = self.standing_of(record).await?;
         Ok(DestinationView {
             id: record.id,
             kind: record.kind.clone(),
@@ -434,7 +460,10 @@ impl Hub {
             state_reason: record.state_reason.clone(),
             state_since: record.state_since,
             created_at: record.created_at,
-            behind,
+            behind: standing.behind,
+            max_backlog: record.max_backlog,
+            gaps: record.gaps.clone(),
+            alerts: self.alerts_of(record, standing),
         })
     }
 
@@ -460,6 +489,17 @@ fn target(record: &DestinationRecord, opened: &Opened) -> Target {
         filters: record.filters.clone(),
         destination: Arc::clone(&opened.destination),
         secrets: Arc::clone(&opened.secrets),
+    }
+}
+
+/// From 1 on, and far from the end of numbers.
+fn check_max_backlog(given: Option<u64>) -> Result<Option<u64>, HubError> {
+    const MOST: u64 = 1_000_000_000;
+    match given {
+        Some(0) | Some(MOST..) => {
+            Err(HubError::refused(422, "/max_backlog", &format!("must be at least 1 and less than {MOST}")))
+        }
+        Some(_) | None => Ok(given),
     }
 }
 

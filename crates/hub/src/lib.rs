@@ -3,7 +3,9 @@
 //! [`Hub`] is the facade: `web` calls it for everything that changes something and reads from [`Hub::store`] itself.
 //! Start reading at `intake` (a notification arrives), then `commit` (the one door), then `scheduler` (the clock's side).
 
+pub mod alerts;
 mod ask;
+mod backlog;
 pub mod catalogue;
 pub mod clock;
 pub mod commit;
@@ -31,6 +33,7 @@ pub mod tryout;
 
 pub use error::HubError;
 
+use alerts::Alerts;
 use clock::{Chance, Clock};
 use config::Config;
 use destinations::Destinations;
@@ -100,6 +103,7 @@ struct Inner {
     agenda: Agenda,
     outbound: Arc<dyn Outbound>,
     destinations: Destinations,
+    alerts: Alerts,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -155,6 +159,8 @@ impl Hub {
         let port = Arc::new(Port::of(&store, &clock, &chance, &outbound, &recent, &metrics));
         let known = paidup_destinations::DEFINITIONS;
         let destinations = Destinations::new(known, port, tasks.clone(), stopping.clone());
+        let mut alerts = Alerts::default();
+        metrics.register(|registry| alerts = Alerts::register(registry));
         let hub = Hub(Arc::new(Inner {
             store,
             clock,
@@ -170,6 +176,7 @@ impl Hub {
             agenda: Agenda::default(),
             outbound,
             destinations,
+            alerts,
             tasks,
             stopping,
         }));
@@ -181,6 +188,7 @@ impl Hub {
     pub async fn start(&self) -> Result<(), StartError> {
         self.start_destinations().await?;
         self.tasks().spawn(self.clone().run_halts());
+        self.tasks().spawn(self.clone().run_backlog());
         self.tasks().spawn(self.clone().run_scheduler());
         self.tasks().spawn(self.clone().run_questions(self.outbound().clone()));
         self.tasks().spawn(self.clone().run_catalogue());
@@ -194,6 +202,9 @@ impl Hub {
         loop {
             if let Err(error) = self.store().prune_attempts(self.clock().now().minus(kept)).await {
                 tracing::warn!(%error, "old attempts cannot be forgotten now");
+            }
+            if let Err(error) = self.store().prune_memories(dispatch::MEMORIES_KEPT).await {
+                tracing::warn!(%error, "old memories cannot be forgotten now");
             }
             tokio::select! {
                 () = self.stopping().cancelled() => return,
@@ -244,6 +255,12 @@ impl Hub {
     #[must_use]
     pub fn destinations(&self) -> &Destinations {
         &self.0.destinations
+    }
+
+    /// What a person must know about.
+    #[must_use]
+    pub fn alerts(&self) -> &Alerts {
+        &self.0.alerts
     }
 
     /// Who makes calls.

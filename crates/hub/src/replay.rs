@@ -67,13 +67,7 @@ impl Hub {
             last_error: None,
             replay: true,
         };
-        let settlement = Settlement {
-            destination: target.id,
-            progress: Vec::new(),
-            parked: vec![row],
-            unparked: Vec::new(),
-            attempts: Vec::new(),
-        };
+        let settlement = Settlement { parked: vec![row], ..Settlement::of(target.id) };
         Ok(self.store().settle(vec![settlement]).await?)
     }
 }

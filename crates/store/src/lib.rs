@@ -302,6 +302,10 @@ pub trait Setup {
     /// Inserts with its start position, or replaces. A `start` of now is resolved to the head of this transaction.
     /// Answers the record as kept.
     fn put_destination(&self, destination: DestinationRecord) -> Answer<'_, DestinationRecord>;
+    /// Replaces a destination that is served again, and forgets since when it was failing. An open gap is closed: from
+    /// the head it is skipped; from the cursor it will be caught up, but for what was pruned meanwhile. Parked events
+    /// stay. Answers the record as kept; refused with 404 when the destination is gone.
+    fn resume_destination(&self, destination: DestinationRecord, from: ResumeFrom) -> Answer<'_, DestinationRecord>;
     /// Forgets a destination with its progress, parked lanes and attempts.
     fn delete_destination(&self, id: DestinationId) -> Answer<'_, bool>;
     /// Forgets a source; its purchases stay.
@@ -330,7 +334,13 @@ pub trait Deliveries {
     fn progress(&self, destination: DestinationId) -> Answer<'_, Vec<Progress>>;
     /// Lanes that wait, by position.
     fn parked(&self, destination: DestinationId, limit: usize) -> Answer<'_, Vec<Parked>>;
-    /// Saves progress, parked and unparked events and attempts of several destinations together: all or nothing. Refused
+    /// Whether a destination remembers anything.
+    fn remembers(&self, destination: DestinationId) -> Answer<'_, bool>;
+    /// What a destination remembers under a key.
+    fn memory(&self, destination: DestinationId, key: Vec<u8>) -> Answer<'_, Option<Vec<u8>>>;
+    /// Keeps the newest `keep` memories of each destination, in slices; answers how many were forgotten.
+    fn prune_memories(&self, keep: usize) -> Answer<'_, u64>;
+    /// Saves progress, parked and unparked events, attempts and memories of several destinations together: all or nothing. Refused
     /// with 404 when a destination is gone, so that a late batch cannot bring it back.
     fn settle(&self, settlements: Vec<Settlement>) -> Answer<'_, ()>;
     /// Attempts, newest first; page on with the last one's number.

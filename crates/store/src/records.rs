@@ -245,8 +245,61 @@ pub struct DestinationRecord {
     pub state_reason: Option<String>,
     /// Since when it is in that state.
     pub state_since: Timestamp,
+    /// So many events may wait for it; more, and it is switched off with a gap on record. At least 1.
+    pub max_backlog: u64,
+    /// Its gaps, oldest first; at most the last one is open.
+    pub gaps: Vec<Gap>,
     /// Since when it exists.
     pub created_at: Timestamp,
+}
+
+impl DestinationRecord {
+    /// The gap that is not decided yet.
+    #[must_use]
+    pub fn open_gap(&self) -> Option<&Gap> {
+        self.gaps.last().filter(|gap| gap.state == GapState::Open)
+    }
+}
+
+/// Backlogs when nobody says: some days of a busy shop, and about a gigabyte of log.
+pub const DEFAULT_MAX_BACKLOG: u64 = 1_000_000;
+
+closed_set! {
+    /// What became of a gap.
+    pub enum GapState {
+        /// Nobody has decided yet. It grows with the log.
+        Open = "open",
+        /// The destination went on behind it: these events were not told.
+        Skipped = "skipped",
+        /// The destination went on in front of it: these events were told after all.
+        CaughtUp = "caught_up",
+    }
+}
+
+/// Events that a destination was not told, or not in time.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Gap {
+    /// First position.
+    pub first: u64,
+    /// Last position; of an open one as of when it was noted.
+    pub last: u64,
+    /// Events in it that were neither settled nor parked, wanted or not; of an open one as of when it was noted.
+    pub events: u64,
+    /// When it was noted.
+    pub noted_at: Timestamp,
+    /// Why, for people.
+    pub reason: String,
+    /// What became of it.
+    pub state: GapState,
+}
+
+/// Where a destination goes on that has a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResumeFrom {
+    /// Where it stopped.
+    Cursor,
+    /// Behind the newest event: what lies between is skipped, and stands on record.
+    Head,
 }
 
 /// How far a destination has come in one partition.
@@ -258,6 +311,32 @@ pub struct Progress {
     pub cursor: u64,
     /// Settled ranges above the cursor, first and last position, ascending, not touching.
     pub settled: Vec<(u64, u64)>,
+    /// Since when nothing was taken any more; `None`: the last attempt was.
+    pub failing_since: Option<Timestamp>,
+}
+
+impl Progress {
+    /// Everything up to `cursor`, and nothing above.
+    #[must_use]
+    pub fn at(partition: u16, cursor: u64) -> Progress {
+        Progress { partition, cursor, settled: Vec::new(), failing_since: None }
+    }
+
+    /// Positions up to `head` that are neither settled nor parked.
+    #[must_use]
+    pub fn behind(&self, head: u64) -> u64 {
+        let covered: u64 = self.settled.iter().map(|(first, last)| last - first + 1).sum();
+        head.saturating_sub(self.cursor).saturating_sub(covered)
+    }
+}
+
+/// What a destination remembers about a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The customer's id.
+    pub key: Vec<u8>,
+    /// The destination's own bytes; empty: forget it.
+    pub body: Vec<u8>,
 }
 
 /// An event that waits for its next try, or behind one in its lane.
@@ -296,6 +375,23 @@ pub struct Settlement {
     pub unparked: Vec<(u16, u64)>,
     /// Appended.
     pub attempts: Vec<AttemptRecord>,
+    /// Replaced by key, or forgotten.
+    pub memories: Vec<Remembered>,
+}
+
+impl Settlement {
+    /// Nothing yet.
+    #[must_use]
+    pub fn of(destination: DestinationId) -> Settlement {
+        Settlement {
+            destination,
+            progress: Vec::new(),
+            parked: Vec::new(),
+            unparked: Vec::new(),
+            attempts: Vec::new(),
+            memories: Vec::new(),
+        }
+    }
 }
 
 closed_set! {

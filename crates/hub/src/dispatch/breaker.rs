@@ -56,6 +56,26 @@ pub enum Permit {
 }
 
 impl Breaker {
+    /// As it was saved: closed, but it remembers since when nothing was taken.
+    #[must_use]
+    pub fn restore(failing_since: Option<Timestamp>) -> Breaker {
+        Breaker { failing_since, ..Breaker::default() }
+    }
+
+    /// Since when nothing was taken any more; `None`: the last attempt was.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        self.failing_since
+    }
+
+    /// Whether nothing was taken for `horizon`, and not only because of one event that the far side cannot digest: that
+    /// one is given up for itself.
+    #[must_use]
+    pub fn is_hopeless(&self, now: Timestamp, horizon: Duration) -> bool {
+        let different = self.is_open() || self.failed.len() > 1;
+        different && self.failing_since.is_some_and(|since| now.since(since) >= horizon)
+    }
+
     /// What may be started now.
     #[must_use]
     pub fn permit(&self, now: Timestamp) -> Permit {
@@ -160,6 +180,33 @@ mod tests {
         assert!(breaker.failed(199, at(0)));
         assert!(breaker.succeeded());
         assert_eq!(breaker.permit(at(0)), Permit::Freely);
+    }
+
+    #[test]
+    fn it_is_hopeless_when_nothing_was_taken_for_long_and_not_for_one_event() {
+        let day = Duration::from_secs(86_400);
+        // (name, events that fail, one each hour, a success before the last, hopeless after a day)
+        let cases: [(&str, Vec<u64>, bool, bool); 4] = [
+            ("one event", vec![7; 30], false, false),
+            ("two events", (0..30).map(|n| n % 2).collect(), false, true),
+            ("many, so it opened", (0..30).collect(), false, true),
+            ("a success in between", (0..30).collect(), true, false),
+        ];
+        for (name, events, success, expected) in cases {
+            let mut breaker = Breaker::default();
+            for (n, event) in events.iter().enumerate() {
+                if success && n == 15 {
+                    breaker.succeeded();
+                }
+                breaker.failed(*event, at(n as u64 * 3_600_000));
+            }
+            assert_eq!(breaker.is_hopeless(at(29 * 3_600_000), day), expected, "{name}");
+        }
+        let mut again = Breaker::restore(Some(at(0)));
+        assert!(!again.is_hopeless(at(90_000_000), day), "nothing has failed since the start");
+        again.failed(1, at(90_000_000));
+        again.failed(2, at(90_000_000));
+        assert!(again.is_hopeless(at(90_000_000), day));
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub struct Figures {
     parked: Family<ByDestination, Gauge>,
     breaker_open: Family<ByDestination, Gauge>,
     served: Family<ByDestination, Gauge>,
+    behind: Family<ByDestination, Gauge>,
     attempt_seconds: Attempts,
 }
 
@@ -49,6 +50,7 @@ impl Default for Figures {
             parked: Family::default(),
             breaker_open: Family::default(),
             served: Family::default(),
+            behind: Family::default(),
             attempt_seconds: Family::new_with_constructor(attempt_buckets),
         }
     }
@@ -70,6 +72,8 @@ impl Figures {
         );
         registry.register("destination_breaker_open", "1: only probes are sent", figures.breaker_open.clone());
         registry.register("destination_served", "1: served; 0: paused or switched off", figures.served.clone());
+        let help = "Events of the log that are neither settled nor parked, wanted or not";
+        registry.register("destination_behind", help, figures.behind.clone());
         registry.register_with_unit(
             "delivery_attempt_duration",
             "Time that an attempt took",
@@ -96,13 +100,19 @@ impl Figures {
         }
     }
 
+    /// How far a destination is behind the log, served or not.
+    pub fn behind(&self, id: DestinationId, events: u64) {
+        let label = ByDestination { destination: id.to_string() };
+        self.behind.get_or_create(&label).set(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+
     /// A destination is no more.
     pub fn forget(&self, id: DestinationId) {
         let label = ByDestination { destination: id.to_string() };
         for counters in [&self.delivered, &self.failed, &self.retried] {
             counters.remove(&label);
         }
-        for gauges in [&self.in_flight, &self.waiting, &self.parked, &self.breaker_open, &self.served] {
+        for gauges in [&self.in_flight, &self.waiting, &self.parked, &self.breaker_open, &self.served, &self.behind] {
             gauges.remove(&label);
         }
         self.attempt_seconds.remove(&label);
@@ -126,6 +136,11 @@ pub struct Gauges {
 impl Gauges {
     pub(super) fn took(&self, span: Duration) {
         self.attempt_seconds.observe(span.as_secs_f64());
+    }
+
+    /// Events in trouble, as of the loop's last look.
+    pub(crate) fn parked(&self) -> usize {
+        usize::try_from(self.parked.get()).unwrap_or(0)
     }
 
     /// How things stand. `unread`: events of the log that were not read yet.

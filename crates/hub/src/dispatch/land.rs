@@ -5,6 +5,7 @@ use super::retry::{self, Next};
 use super::run::Dispatcher;
 use super::settle::Taken;
 use paidup_destinations::{Reason, Verdict};
+use paidup_lifecycle::ids::CustomerId;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::StoreError;
 use paidup_store::records::{AttemptRecord, DeliveryState, DestinationState};
@@ -27,7 +28,12 @@ pub(super) struct Landed {
 /// How.
 pub(super) enum Outcome {
     /// The far side was spoken to, or the events could not be rendered.
-    Talked(Talk),
+    Talked {
+        /// What was said.
+        talk: Talk,
+        /// Whom the first event is about: what is remembered is remembered about it.
+        about: CustomerId,
+    },
     /// These places' events are no longer kept.
     Gone(Vec<u64>),
     /// The database did not answer.
@@ -52,8 +58,8 @@ impl Dispatcher {
     pub(super) fn land(&mut self, landed: Landed, now: Timestamp) {
         let Landed { taken, started, took, outcome } = landed;
         let mut attempt = Attempt { at: started, duration_ms: millis(took), status: None };
-        let talk = match outcome {
-            Outcome::Talked(talk) => talk,
+        let (talk, about) = match outcome {
+            Outcome::Talked { talk, about } => (talk, about),
             Outcome::Gone(gone) => return self.land_without(&taken, &gone, &attempt, now),
             Outcome::NotLoaded(error) => {
                 tracing::warn!(destination.id = %self.target.id, %error, "an event cannot be loaded");
@@ -62,8 +68,8 @@ impl Dispatcher {
         };
         attempt.status = talk.status;
         self.gauges.took(took);
-        if let (Some(memory), Some(first)) = (talk.memory, taken.first()) {
-            self.remember(first.lane, memory);
+        if let Some(memory) = talk.memory {
+            self.remember(about, memory);
         }
         let excerpt = talk.excerpt;
         let words = |reason: &Reason| explain(&reason.0, excerpt.as_deref());
@@ -126,6 +132,9 @@ impl Dispatcher {
         } else {
             self.breaker.unclear(now);
         }
+        if failure.counts && self.breaker.is_hopeless(now, retry::KEEP_TRYING) {
+            return self.land_hopeless(taken, attempt, failure, now);
+        }
         // A dead destination uses up nobody's attempts and gets nobody parked.
         if self.breaker.is_open() {
             for one in taken {
@@ -137,18 +146,19 @@ impl Dispatcher {
         let chance = self.draw();
         for one in taken {
             let first = one.first_failed_at.unwrap_or(now);
-            let next = if failure.counts {
+            let counts = failure.counts || retry::is_late(first, now);
+            let next = if counts {
                 retry::after_failure(one.attempts.saturating_add(1), first, now, failure.after, chance)
             } else {
-                retry::after_refusal(first, now, failure.after, chance)
+                Next::TryAt(retry::after_refusal(now, failure.after, chance))
             };
             match next {
                 Next::TryAt(at) => {
                     // A rate limit is no failed attempt; its reason stands in the row.
-                    if failure.counts {
+                    if counts {
                         self.note(one, attempt, DeliveryState::Retrying, Some(failure.why.clone()));
                     }
-                    self.book.retry(one.position, now, at, failure.counts, failure.why.clone());
+                    self.book.retry(one.position, now, at, counts, failure.why.clone());
                 }
                 Next::GiveUp => {
                     let hours = retry::KEEP_TRYING.as_secs() / 3600;
@@ -156,6 +166,18 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// Nothing was taken for as long as an event is tried: nobody is there. Nothing is given up for it; the destination
+    /// is switched off, and catches up when it is resumed.
+    fn land_hopeless(&mut self, taken: &[Taken], attempt: &Attempt, failure: &Failure, now: Timestamp) {
+        for one in taken {
+            self.note(one, attempt, DeliveryState::Retrying, Some(failure.why.clone()));
+        }
+        self.put_back(taken, now, false, now);
+        let hours = retry::KEEP_TRYING.as_secs() / 3600;
+        let why = format!("nothing was taken for {hours} hours; the last failure: {}", failure.why);
+        self.halted = Some((DestinationState::SwitchedOff, why));
     }
 
     fn land_poison(&mut self, taken: &[Taken], attempt: &Attempt, poison: &str, now: Timestamp) {

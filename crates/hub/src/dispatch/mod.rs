@@ -2,7 +2,8 @@
 //!
 //! Pure and tested without a runtime: `lanes` (what may go now), `window` (how far a destination has come), `settle` (what
 //! is saved of it), `retry` (when again), `breaker` (is anybody there), `budget` (how fast). `run` is the loop, one for each
-//! destination, `deliver` one delivery, `settler` saves for all of them, `figures` what `/metrics` says. [`Dispatch`] starts and stops the loops.
+//! destination, `deliver` one delivery, `memories` what it wanted remembered,
+//! `settler` saves for all of them, `figures` what `/metrics` says. [`Dispatch`] starts and stops the loops.
 //! Which destinations there are, and what people may do with them, is in `destinations`.
 
 pub mod breaker;
@@ -11,6 +12,7 @@ pub mod deliver;
 pub mod figures;
 mod land;
 pub mod lanes;
+mod memories;
 #[cfg(test)]
 mod model;
 pub mod retry;
@@ -20,6 +22,8 @@ pub mod settler;
 #[cfg(test)]
 mod tests;
 pub mod window;
+
+pub(crate) use memories::IN_DATABASE as MEMORIES_KEPT;
 
 use crate::clock::{Chance, Clock};
 use crate::outbound::Outbound;

@@ -75,7 +75,7 @@ fn open(saved: &Progress, rows: &BTreeMap<u64, Parked>) -> Book {
 
 impl World {
     fn new(log: Vec<Place>) -> World {
-        let saved = Progress { partition: 0, cursor: 0, settled: Vec::new() };
+        let saved = Progress::at(0, 0);
         let rows = BTreeMap::new();
         let book = open(&saved, &rows);
         let (now, done) = (Timestamp::default(), BTreeSet::new());
@@ -270,7 +270,7 @@ fn only_trouble_gets_rows_and_followers_get_theirs_when_the_cursor_passes() {
     world.step(Step::Land(0, Landing::Retry { counts: true, after: 60_000 }));
     world.step(Step::Advance { standing: false });
     world.step(Step::Save);
-    assert_eq!(world.saved, Progress { partition: 0, cursor: 4, settled: Vec::new() });
+    assert_eq!(world.saved, Progress::at(0, 4));
     let rows: Vec<(u64, u32)> = world.rows.values().map(|row| (row.position, row.attempts)).collect();
     assert_eq!(rows, [(1, 1), (3, 0)]);
     world.step(Step::Crash);

@@ -2,7 +2,8 @@
 //!
 //! Delays grow by a table and are drawn from nearly all of the step ("full jitter"), so that events which failed
 //! together do not come back together. A delivery is given up by time, not by count: bad luck with the jitter cannot
-//! shorten the 75 hours.
+//! shorten the 75 hours. And only when it was really tried: time in which nothing could be (the breaker was open, the
+//! destination was held) gives nothing up.
 
 use paidup_lifecycle::time::Timestamp;
 use std::time::Duration;
@@ -14,6 +15,9 @@ const fn minutes(count: u64) -> Duration {
 /// From the first failure on, deliveries are tried for at least this long: an outage from Friday evening to Monday
 /// evening loses nothing.
 pub const KEEP_TRYING: Duration = minutes(75 * 60);
+
+/// ... and for at least so many attempts. Bad luck with the jitter alone never makes it fewer than 19.
+const MIN_TRIES: u32 = 10;
 
 /// The longest delay after the first, second, ... failed attempt; the last one repeats.
 const STEPS: [Duration; 11] = [
@@ -52,7 +56,7 @@ pub fn after_failure(
     wish: Option<Duration>,
     chance: u64,
 ) -> Next {
-    if now.since(first_failed_at) >= KEEP_TRYING {
+    if is_late(first_failed_at, now) && attempts >= MIN_TRIES {
         return Next::GiveUp;
     }
     let step = STEPS[(attempts.max(1) as usize - 1).min(STEPS.len() - 1)];
@@ -61,14 +65,18 @@ pub fn after_failure(
     Next::TryAt(now.plus(drawn.max(bounded(wish, chance))))
 }
 
-/// After a refusal that is no failure (a rate limit): as long as asked, and a little more, so that not everybody comes
-/// back in the same instant. It does not count, but it does not go on for ever either.
+/// Whether a delivery has been tried for so long that a refusal counts as a failure: what does not count would go on for
+/// ever.
 #[must_use]
-pub fn after_refusal(first_refused_at: Timestamp, now: Timestamp, wish: Option<Duration>, chance: u64) -> Next {
-    if now.since(first_refused_at) >= KEEP_TRYING {
-        return Next::GiveUp;
-    }
-    Next::TryAt(now.plus(bounded(Some(wish.unwrap_or(STEPS[0])), chance)))
+pub fn is_late(first_failed_at: Timestamp, now: Timestamp) -> bool {
+    now.since(first_failed_at) >= KEEP_TRYING
+}
+
+/// After a refusal that is no failure (a rate limit): as long as asked, and a little more, so that not everybody comes
+/// back in the same instant.
+#[must_use]
+pub fn after_refusal(now: Timestamp, wish: Option<Duration>, chance: u64) -> Timestamp {
+    now.plus(bounded(Some(wish.unwrap_or(STEPS[0])), chance))
 }
 
 /// The wish within bounds, and up to a tenth more.
@@ -133,9 +141,24 @@ mod tests {
             let next = after_failure(attempts, start(), start(), Some(wish), 0);
             assert_eq!(next, Next::TryAt(start().plus(expected)), "{name}");
         }
-        let refused = after_refusal(start(), start(), Some(Duration::from_secs(10)), u64::MAX);
-        assert_eq!(refused, Next::TryAt(start().plus(Duration::from_millis(10_999))));
-        assert_eq!(after_refusal(start(), start().plus(KEEP_TRYING), None, 0), Next::GiveUp);
+        let refused = after_refusal(start(), Some(Duration::from_secs(10)), u64::MAX);
+        assert_eq!(refused, start().plus(Duration::from_millis(10_999)));
+    }
+
+    #[test]
+    fn it_is_given_up_after_75_hours_that_were_used() {
+        let late = start().plus(KEEP_TRYING);
+        let early = late.minus(Duration::from_millis(1));
+        let cases = [
+            ("late and tried", 10, late, true),
+            ("late and hardly tried: the breaker was open", 9, late, false),
+            ("tried often and early", 500, early, false),
+        ];
+        for (name, attempts, now, gives_up) in cases {
+            let next = after_failure(attempts, start(), now, None, 0);
+            assert_eq!(next == Next::GiveUp, gives_up, "{name}");
+            assert_eq!(is_late(start(), now), now == late, "{name}");
+        }
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use super::breaker::{Breaker, Permit};
 use super::deliver::converse;
 use super::figures::Gauges;
 use super::land::{Landed, Outcome};
-use super::lanes::Lane;
+use super::memories::Memories;
 use super::settle::{Book, MAX_PARKED, OPEN_FOR, OnWire, Standing, Taken};
 use super::{Port, Target};
 use crate::clock::Sleep;
@@ -17,10 +17,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use paidup_destinations::{LoggedEvent, Memory, Moment, Pace};
+use paidup_lifecycle::ids::CustomerId;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::StoreError;
 use paidup_store::records::{DestinationState, Progress, Settlement};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -40,8 +40,6 @@ const MAX_UNSAVED: usize = 1_024;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// What is in flight may take so long to finish when the loop is stopped; the rest is repeated later.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Lanes about which something is remembered; beyond it all is forgotten (it saves calls, nothing depends on it).
-const MAX_MEMORIES: usize = 10_000;
 /// When more wait than this, those that coalesce share deliveries, ...
 const SINGLY: u64 = 10;
 /// ... by so many (Discord shows ten embeds in one message), ...
@@ -74,7 +72,7 @@ pub struct Dispatcher {
     pub(super) book: Book,
     pub(super) breaker: Breaker,
     pub(super) gauges: Gauges,
-    pub(super) memories: HashMap<Lane, Memory>,
+    memories: Memories,
     /// Events in a row that could not be rendered.
     pub(super) poisoned: u32,
     pub(super) halted: Option<Halted>,
@@ -102,12 +100,12 @@ impl Dispatcher {
     /// A loop that has not read anything yet.
     #[must_use]
     pub fn new(port: Arc<Port>, target: Arc<Target>, partition: u16) -> Dispatcher {
-        let nothing = Progress { partition, cursor: 0, settled: Vec::new() };
+        let nothing = Progress::at(partition, 0);
         Dispatcher {
             book: Book::open(target.id, partition, target.order, &nothing, Vec::new()),
             breaker: Breaker::default(),
             gauges: port.figures.of(target.id),
-            memories: HashMap::new(),
+            memories: Memories::default(),
             poisoned: 0,
             halted: None,
             partition,
@@ -173,8 +171,14 @@ impl Dispatcher {
     /// Reads how far it had come.
     async fn open(&mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            match load(&self.port, &self.target, self.partition).await {
-                Ok(book) => {
+            let opened = async {
+                let book = load(&self.port, &self.target, self.partition).await?;
+                Ok::<_, StoreError>((book, self.port.store.remembers(self.target.id).await?))
+            };
+            match opened.await {
+                Ok((book, remembers)) => {
+                    self.breaker = Breaker::restore(book.failing_since());
+                    self.memories = Memories::new(remembers);
                     self.book = book;
                     return;
                 }
@@ -202,6 +206,7 @@ impl Dispatcher {
     /// come back for as long as an attempt may be open. Then the destination hangs as a whole: rows would only say so one
     /// by one. When an answer comes, or the attempts fail, the cursor moves or the breaker decides.
     fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.book.failing(self.breaker.failing_since());
         let hangs = self.flights >= self.pace.concurrency && now.since(self.landed_at) >= OPEN_FOR;
         self.book.advance(now, hangs || self.breaker.is_open())
     }
@@ -275,10 +280,10 @@ impl Dispatcher {
     fn fly(&mut self, taken: Vec<Taken>, on_wire: OnWire) {
         self.flights += 1;
         self.flying += taken.len();
-        let memory = taken.first().and_then(|first| self.memories.get(&first.lane)).cloned().unwrap_or_default();
-        let waiting = self.waiting();
+        let (waiting, memories) = (self.waiting(), self.memories.clone());
         let (port, target) = (Arc::clone(&self.port), Arc::clone(&self.target));
-        self.io.push(async move { Done::Landed(fly(&port, &target, taken, &memory, waiting, &on_wire).await) }.boxed());
+        let flight = async move { Done::Landed(fly(&port, &target, taken, &memories, waiting, &on_wire).await) };
+        self.io.push(flight.boxed());
     }
 
     fn save(&mut self, now: Timestamp) -> Option<Timestamp> {
@@ -394,7 +399,7 @@ pub(crate) async fn load(port: &Port, target: &Target, partition: u16) -> Result
     let progress = port.store.progress(target.id).await?;
     let progress = progress.into_iter().find(|progress| progress.partition == partition);
     // Without a row nothing was ever settled: `put_destination` makes one.
-    let progress = progress.unwrap_or(Progress { partition, cursor: 0, settled: Vec::new() });
+    let progress = progress.unwrap_or(Progress::at(partition, 0));
     // More rows than the book takes can only come from replays while the destination was not served.
     let mut parked = port.store.parked(target.id, 2 * MAX_PARKED).await?;
     parked.retain(|row| row.partition == partition);
@@ -422,7 +427,7 @@ async fn fly(
     port: &Port,
     target: &Target,
     taken: Vec<Taken>,
-    memory: &Memory,
+    memories: &Memories,
     waiting: u64,
     on_wire: &OnWire,
 ) -> Landed {
@@ -447,10 +452,17 @@ async fn fly(
     if !gone.is_empty() {
         return landed(taken, Outcome::Gone(gone));
     }
+    let Some(about) = events.first().map(|first| first.event.customer.id) else {
+        return landed(taken, Outcome::Gone(Vec::new()));
+    };
+    let memory = match memories.recall(&*port.store, target.id, about).await {
+        Ok(memory) => memory,
+        Err(error) => return landed(taken, Outcome::NotLoaded(error)),
+    };
     let attempt = taken.iter().map(|one| one.attempts).max().unwrap_or(0).saturating_add(1);
     let moment = Moment { now: begun, attempt, waiting };
-    let talk = converse(port, &*target.destination, &target.secrets, &events, memory, moment, on_wire).await;
-    landed(taken, Outcome::Talked(talk))
+    let talk = converse(port, &*target.destination, &target.secrets, &events, &memory, moment, on_wire).await;
+    landed(taken, Outcome::Talked { talk, about })
 }
 
 impl Dispatcher {
@@ -458,15 +470,12 @@ impl Dispatcher {
         self.partition
     }
 
-    /// Keeps what a delivery wants remembered about its lane.
-    pub(super) fn remember(&mut self, lane: Lane, memory: Memory) {
-        if memory.0.is_empty() {
-            self.memories.remove(&lane);
-            return;
+    /// Keeps what a delivery wants remembered about a customer: at once for the next deliveries, and saved together
+    /// with what became of this one.
+    pub(super) fn remember(&mut self, about: CustomerId, memory: Memory) {
+        match self.memories.remember(about, memory) {
+            Ok(body) => self.book.remember(about.0.to_vec(), body),
+            Err(bytes) => tracing::warn!(destination.id = %self.target.id, bytes, "too much to remember"),
         }
-        if self.memories.len() >= MAX_MEMORIES {
-            self.memories.clear();
-        }
-        self.memories.insert(lane, memory);
     }
 }

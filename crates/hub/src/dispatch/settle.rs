@@ -12,7 +12,7 @@ use super::window::Window;
 use paidup_destinations::LoggedEvent;
 use paidup_lifecycle::ids::{DestinationId, EventId};
 use paidup_lifecycle::time::Timestamp;
-use paidup_store::records::{AttemptRecord, LaneOrder, Parked, Progress, Settlement};
+use paidup_store::records::{AttemptRecord, LaneOrder, Parked, Progress, Remembered, Settlement};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -87,6 +87,7 @@ struct Batch {
     parked: BTreeMap<u64, Parked>,
     unparked: BTreeSet<u64>,
     attempts: Vec<AttemptRecord>,
+    memories: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// The book.
@@ -100,6 +101,7 @@ pub struct Book {
     entries: HashMap<u64, Entry>,
     rows: usize,
     read_to: u64,
+    failing_since: Option<Timestamp>,
     batch: Batch,
 }
 
@@ -122,6 +124,7 @@ impl Book {
             entries: HashMap::new(),
             rows: 0,
             read_to: progress.cursor,
+            failing_since: progress.failing_since,
             batch: Batch::default(),
         };
         for row in parked {
@@ -144,6 +147,25 @@ impl Book {
             }
         }
         book
+    }
+
+    /// Since when nothing was taken any more, as it was saved or told.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        self.failing_since
+    }
+
+    /// Notes since when nothing was taken any more.
+    pub fn failing(&mut self, since: Option<Timestamp>) {
+        if self.failing_since != since {
+            self.failing_since = since;
+            self.batch.moved = true;
+        }
+    }
+
+    /// Notes what is to be remembered under a key; empty: nothing any more.
+    pub fn remember(&mut self, key: Vec<u8>, body: Vec<u8>) {
+        self.batch.memories.insert(key, body);
     }
 
     /// The last position that was read.
@@ -368,24 +390,30 @@ impl Book {
         self.batch.events += 1;
     }
 
-    /// How many events the next settlement is about; 0: there is nothing to save.
+    /// How much the next settlement is about, counted in events; 0: there is nothing to save.
     #[must_use]
     pub fn unsaved(&self) -> usize {
-        self.batch.events.max(self.batch.attempts.len())
+        let batch = &self.batch;
+        batch.events.max(batch.attempts.len()).max(batch.memories.len()).max(usize::from(batch.moved))
     }
 
     /// Hands out everything that is to be saved. One settlement at a time: the next only after this one is saved, or was
     /// given back by [`Book::unsave`].
     pub fn settlement(&mut self) -> Settlement {
         let batch = std::mem::take(&mut self.batch);
-        let progress =
-            Progress { partition: self.partition, cursor: self.window.cursor(), settled: self.window.ranges() };
+        let progress = Progress {
+            partition: self.partition,
+            cursor: self.window.cursor(),
+            settled: self.window.ranges(),
+            failing_since: self.failing_since,
+        };
         Settlement {
             destination: self.destination,
             progress: if batch.moved { vec![progress] } else { Vec::new() },
             parked: batch.parked.into_values().collect(),
             unparked: batch.unparked.into_iter().map(|position| (self.partition, position)).collect(),
             attempts: batch.attempts,
+            memories: batch.memories.into_iter().map(|(key, body)| Remembered { key, body }).collect(),
         }
     }
 
@@ -406,6 +434,8 @@ impl Book {
             self.batch.unparked.insert(position);
         }
         self.batch.attempts.extend(newer.attempts);
+        self.batch.memories = settlement.memories.into_iter().map(|one| (one.key, one.body)).collect();
+        self.batch.memories.extend(newer.memories);
     }
 }
 

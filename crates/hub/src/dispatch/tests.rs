@@ -196,6 +196,8 @@ impl World {
             state: DestinationState::Active,
             state_reason: None,
             state_since: clock.now(),
+            max_backlog: paidup_store::records::DEFAULT_MAX_BACKLOG,
+            gaps: Vec::new(),
             created_at: clock.now(),
         };
         store.put_destination(record).await.unwrap();
@@ -205,7 +207,10 @@ impl World {
     }
 
     fn start(&self) {
-        let destination = Arc::new(Plain { pace: self.pace, guess: self.guess.clone() });
+        self.start_as(Arc::new(Plain { pace: self.pace, guess: self.guess.clone() }));
+    }
+
+    fn start_as(&self, destination: Arc<dyn Destination>) {
         let secrets = secret_texts(&["key"], &serde_json::json!({"key": "topsecret"})).into();
         let filters = self.filters.clone();
         self.dispatch.start(Target { id: ID, order: LaneOrder::Purchase, filters, destination, secrets });
@@ -399,6 +404,132 @@ async fn a_dead_destination_parks_few_uses_up_no_attempts_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_destination_that_is_dead_for_75_hours_is_switched_off_and_gives_nothing_up() {
+    let mut world = World::new(|_, _| Does::Fail(CallFailure::NotConnected)).await;
+    let lanes: Vec<u8> = (0..200).collect();
+    world.append(&lanes).await;
+    world.step = Duration::from_secs(60);
+    world.start();
+    world.until("a call", async || !world.far.calls.lock().is_empty()).await;
+    let begun = world.far.calls.lock()[0].0;
+    let hours = |count: u64| begun.plus(Duration::from_secs(count * 3600));
+    world.until("40 hours", async || world.clock.now() >= hours(40)).await;
+    // A restart does not begin to count anew.
+    world.dispatch.stop(ID).await;
+    world.forget();
+    world.start();
+    world.until("74 hours", async || world.clock.now() >= hours(74)).await;
+    assert!(world.halts.try_recv().is_err());
+    let (mut halt, mut halts) = (None, std::mem::replace(&mut world.halts, mpsc::unbounded_channel().1));
+    world
+        .until("the end", async || {
+            halt = halts.try_recv().ok();
+            halt.is_some()
+        })
+        .await;
+    let halt = halt.unwrap();
+    assert_eq!(halt.state, DestinationState::SwitchedOff);
+    assert!(halt.reason.starts_with("nothing was taken for 75 hours") && halt.reason.contains("could not connect"));
+    assert!(world.clock.now() < hours(77), "{}", world.clock.now());
+    world.dispatch.stop(ID).await;
+    assert_eq!(world.attempts(DeliveryState::Failed).await.len(), 0, "nothing was given up");
+
+    // Resumed, it has the same time again, and what was hardly tried is not given up by its age.
+    let record = world.store.destinations().await.unwrap().remove(0);
+    world.store.resume_destination(record, paidup_store::records::ResumeFrom::Cursor).await.unwrap();
+    world.forget();
+    world.start();
+    world.until("five hours more", async || world.clock.now() >= hours(82)).await;
+    assert!(world.halts.try_recv().is_err());
+    world.script(everything);
+    world.until_cursor(200).await;
+    assert_eq!(world.took().into_iter().collect::<BTreeSet<_>>().len(), 200);
+    assert_eq!(world.attempts(DeliveryState::Failed).await.len(), 0);
+    world.dispatch.stop(ID).await;
+}
+
+#[tokio::test]
+async fn one_event_that_is_never_taken_is_given_up_for_itself() {
+    let mut world = World::new(|numbers, _| if numbers == [1] { Does::Answer(500) } else { Does::Answer(200) }).await;
+    world.append(&[1, 1]).await;
+    world.step = Duration::from_secs(600);
+    world.start();
+    world.until_cursor(2).await;
+    assert_eq!(world.took(), [2]);
+    let failed = world.attempts(DeliveryState::Failed).await;
+    assert!(failed[0].starts_with("given up after 75 hours; status 500"), "{failed:?}");
+    assert!(world.halts.try_recv().is_err(), "the destination goes on");
+    assert!(world.attempts(DeliveryState::Retrying).await.len() >= 10, "it was really tried");
+    world.dispatch.stop(ID).await;
+}
+
+/// Counts the deliveries about each customer in what it remembers.
+struct Counting {
+    /// What it remembered at each delivery.
+    recalled: Mutex<Vec<u64>>,
+}
+
+struct Count {
+    step: usize,
+    position: u64,
+    count: u64,
+}
+
+impl Destination for Counting {
+    fn deliver(&self, events: &[LoggedEvent], memory: &Memory, _: Moment) -> Result<Box<dyn Conversation>, Poison> {
+        let count = memory.0.get("count").map_or(0, |count| count.parse().unwrap());
+        self.recalled.lock().push(count);
+        Ok(Box::new(Count { step: 0, position: events[0].position, count }))
+    }
+
+    fn skips(&self, _: &LoggedEvent) -> Option<Reason> {
+        None
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { concurrency: 1, ..PACE }
+    }
+}
+
+impl Conversation for Count {
+    fn next(&mut self, answer: Option<&Answer>) -> Step {
+        self.step += 1;
+        match self.step {
+            1 => {
+                let body = Bytes::from(self.position.to_string());
+                let request = http::Request::post("http://far.example/").body(body).unwrap();
+                Step::Call { request, budgets: Vec::new() }
+            }
+            2 => Step::Remember(Memory([("count".to_owned(), (self.count + 1).to_string())].into())),
+            _ => match answer {
+                Some(Answer::Response(response)) if response.status() == 200 => Step::Finish(Verdict::Delivered),
+                _ => Step::Finish(Verdict::Retry { after: None, counts: true, reason: Reason("no".into()) }),
+            },
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_about_a_customer_outlives_lanes_failures_and_crashes() {
+    let fails_first = |numbers: &[u64], count: usize| {
+        if numbers == [2] && count == 1 { Does::Answer(500) } else { Does::Answer(200) }
+    };
+    let mut world = World::new(fails_first).await;
+    let counting = Arc::new(Counting { recalled: Mutex::default() });
+    world.append(&[1, 2, 3]).await;
+    world.start_as(counting.clone());
+    world.until_cursor(3).await;
+    assert_eq!(*counting.recalled.lock(), [0, 1, 2, 3], "three lanes of one customer, one failure");
+    // As in a crash: only what was saved is known.
+    world.forget();
+    world.append(&[4]).await;
+    world.start_as(counting.clone());
+    world.until_cursor(4).await;
+    assert_eq!(counting.recalled.lock().last(), Some(&4));
+    world.dispatch.stop(ID).await;
+}
+
+#[tokio::test]
 async fn events_that_cannot_be_rendered_are_given_up_and_five_in_a_row_pause_the_destination() {
     let mut world = World::new(everything).await;
     let (good, bad) = (EventType::Activate, EventType::EntitlementsChanged);
@@ -527,7 +658,7 @@ async fn what_many_save_at_one_moment_is_one_transaction_and_one_that_is_refused
     }
     let settler = Settler::new(Arc::clone(&world.store));
     let save = |number: u8, cursor| {
-        let progress = vec![paidup_store::records::Progress { partition: PARTITION, cursor, settled: Vec::new() }];
+        let progress = vec![paidup_store::records::Progress::at(PARTITION, cursor)];
         let nothing = settle::Book::open(DestinationId([number; 16]), PARTITION, LaneOrder::None, &progress[0], vec![]);
         let settlement = paidup_store::records::Settlement { progress, ..{ nothing }.settlement() };
         settler.save(settlement)
@@ -547,7 +678,7 @@ async fn what_many_save_at_one_moment_is_one_transaction_and_one_that_is_refused
 fn figures_stand_under_their_names() {
     let mut registry = prometheus_client::registry::Registry::with_prefix("paidup");
     let figures = Figures::register(&mut registry);
-    let progress = paidup_store::records::Progress { partition: 0, cursor: 0, settled: Vec::new() };
+    let progress = paidup_store::records::Progress::at(0, 0);
     let book = settle::Book::open(ID, 0, LaneOrder::None, &progress, Vec::new());
     figures.of(ID).stand(&book, &Breaker::default(), 3, 17);
     let text = |registry: &prometheus_client::registry::Registry| {

@@ -18,7 +18,15 @@ impl TestHub {
     async fn hook(&self, config: &str, start: Start) -> Result<MadeDestination, HubError> {
         let filter = Some(Filter { events: vec![EventType::Activate], ..Filter::default() });
         let config = raw(config);
-        let new = NewDestination { kind: "webhook", name: "hook", config: &config, filter, order: None, start };
+        let new = NewDestination {
+            kind: "webhook",
+            name: "hook",
+            config: &config,
+            filter,
+            order: None,
+            start,
+            max_backlog: None,
+        };
         self.hub.create_destination(new).await
     }
 
@@ -147,7 +155,7 @@ async fn what_happened_while_held_arrives_after_resuming() {
     assert!(test.hub.show_destination(id).await.unwrap().behind > 0);
 
     test.answers(&[200]);
-    let served = test.hub.resume_destination(id).await.unwrap();
+    let served = test.hub.resume_destination(id, None).await.unwrap();
     assert_eq!((served.state, served.state_reason), (DestinationState::Active, None));
     test.until_state(id, &event, DeliveryState::Delivered).await;
     assert_eq!(test.calls(), 1);
@@ -173,7 +181,7 @@ async fn a_destination_that_is_gone_is_switched_off_by_the_hub() {
     test.hub.start_destinations().await.unwrap();
     test.answers(&[200]);
     assert_eq!(test.calls(), 1, "a restart changes nothing");
-    test.hub.resume_destination(id).await.unwrap();
+    test.hub.resume_destination(id, None).await.unwrap();
     test.until_state(id, &test.activate_of("p1").await, DeliveryState::Delivered).await;
     test.hub.stop().await.unwrap();
 }
@@ -235,7 +243,7 @@ async fn an_event_is_replayed_to_one_or_to_all_also_when_held() {
     test.hub.replay(&event, Some(one)).await.unwrap();
     test.hub.replay(&event, Some(one)).await.unwrap();
     test.until_state(one, &event, DeliveryState::Retrying).await;
-    test.hub.resume_destination(one).await.unwrap();
+    test.hub.resume_destination(one, None).await.unwrap();
     test.until_state(one, &event, DeliveryState::Delivered).await;
     assert_eq!(test.calls(), 4, "asked twice while held is told once");
     let nobody = DestinationId([1; 16]);
@@ -259,8 +267,10 @@ async fn a_changed_filter_holds_from_then_on_and_masked_secrets_stay() {
         config: Some(&config),
         filter: Some(filter.clone()),
         order: Some(LaneOrder::Customer),
+        max_backlog: Some(77),
     };
     let changed = test.hub.update_destination(id, change).await.unwrap();
+    assert_eq!(changed.max_backlog, 77);
     assert_eq!((changed.name.as_str(), changed.filter, changed.order), ("renamed", filter, LaneOrder::Customer));
     let after = test.hub.store().destinations().await.unwrap().remove(0);
     assert_eq!(test.hub.target(&after).unwrap().secrets, before.secrets);

@@ -235,3 +235,129 @@ async fn inward_addresses_are_refused_at_creation_unless_allowed() {
     }
     hub.stop().await;
 }
+
+/// Waits until the destination is in that state, moving the clock: the hub looks at backlogs by it.
+async fn until_state(hub: &TestHub, path: &str, state: &str, step: Duration) -> serde_json::Value {
+    hub.until(state, async |hub| {
+        let shown = hub.get(path).await;
+        hub.clock.advance(step);
+        (shown["state"] == state).then_some(shown)
+    })
+    .await
+}
+
+fn alerts(shown: &serde_json::Value) -> Vec<&str> {
+    shown["alerts"].as_array().expect("alerts").iter().filter_map(|alert| alert["kind"].as_str()).collect()
+}
+
+/// A webhook that is held while `starts` subscriptions (three events each) begin.
+async fn held(hub: &TestHub, source: &str, receiver: &Receiver, more: serde_json::Value, starts: usize) -> String {
+    let made = hub.webhook(receiver, more).await;
+    let path = format!("/v1/destinations/{}", made["id"].as_str().expect("an id"));
+    hub.api("POST", &format!("{path}/pause"), json!({})).await.expect(200);
+    for n in 0..starts {
+        hub.observe(source, start(&format!("n{n}"), &format!("user-{n}"), &format!("sub-{n}"), FROM, TO)).await;
+    }
+    path
+}
+
+#[tokio::test]
+async fn a_backlog_is_told_at_ninety_percent_and_ends_in_a_gap_on_record() {
+    let (hub, source, receiver) = hub().await;
+    let path = held(&hub, &source, &receiver, json!({"max_backlog": 10}), 3).await;
+    let shown = hub.get(&path).await;
+    assert_eq!(
+        (shown["state"].as_str(), alerts(&shown), &shown["behind"]),
+        (Some("paused"), vec!["backlog"], &json!(9))
+    );
+    hub.observe(&source, start("n3", "user-3", "sub-3", FROM, TO)).await;
+    let shown = until_state(&hub, &path, "switched_off", Duration::from_secs(10)).await;
+    assert!(
+        shown["state_reason"].as_str().unwrap_or_default().contains("12 events waited, more than max_backlog (10)")
+    );
+    let gap = &shown["gaps"][0];
+    assert_eq!((&gap["first"], &gap["last"], &gap["events"]), (&json!(1), &json!(12), &json!(12)), "{gap}");
+    assert_eq!((gap["state"].as_str(), alerts(&shown)), (Some("open"), vec!["switched_off", "gap"]));
+    hub.until("the gauge", async |hub| {
+        hub.clock.advance(Duration::from_secs(10));
+        let figures = hub.get("/metrics").await;
+        let id = path.rsplit('/').next().unwrap_or_default();
+        let line = format!("paidup_destination_alert{{destination=\"{id}\",kind=\"gap\"}} 1");
+        figures.as_str().unwrap_or_default().contains(&line).then_some(())
+    })
+    .await;
+
+    // Whatever happens to the hub, it stands on record; by default the destination goes on behind it.
+    let hub = hub.restart().await;
+    assert_eq!(hub.get(&path).await["gaps"][0]["state"], "open");
+    let shown = hub.api("POST", &format!("{path}/resume"), json!({})).await.expect(200);
+    assert_eq!((shown["state"].as_str(), shown["gaps"][0]["state"].as_str()), (Some("active"), Some("skipped")));
+    assert_eq!((&shown["behind"], alerts(&shown)), (&json!(0), vec![]));
+    hub.observe(&source, start("n4", "user-4", "sub-4", FROM, TO)).await;
+    let requests = receiver.wait_for(3).await;
+    assert!(requests.iter().all(|one| one.body["purchase"]["store_purchase_id"] == "sub-4"));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_gap_can_be_caught_up_when_its_backlog_fits() {
+    let (hub, source, receiver) = hub().await;
+    let path = held(&hub, &source, &receiver, json!({"max_backlog": 5}), 2).await;
+    until_state(&hub, &path, "switched_off", Duration::from_secs(10)).await;
+    let from_gap = format!("{path}/resume?from=gap");
+    let refused = hub.api("POST", &from_gap, json!({})).await;
+    assert_eq!((refused.status, &refused.body["errors"][0]["pointer"]), (422, &json!("/max_backlog")));
+    for wrong in [json!({"max_backlog": 0}), json!({"max_backlog": -1}), json!({"max_backlog": 1_000_000_000})] {
+        assert_eq!(hub.api("PATCH", &path, wrong).await.status, 422);
+    }
+    assert_eq!(hub.api("POST", &format!("{path}/resume?from=somewhere"), json!({})).await.status, 422);
+    hub.api("PATCH", &path, json!({"max_backlog": 100})).await.expect(200);
+    let shown = hub.api("POST", &from_gap, json!({})).await.expect(200);
+    assert_eq!((shown["gaps"][0]["state"].as_str(), &shown["gaps"][0]["events"]), (Some("caught_up"), &json!(6)));
+    assert_eq!(receiver.wait_for(6).await.len(), 6);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_destination_does_not_start_further_back_than_its_backlog_allows() {
+    let (hub, source, receiver) = hub().await;
+    hub.observe(&source, start("n1", "user-1", "sub-1", FROM, TO)).await;
+    let body = |max: u64| {
+        let config = json!({"url": receiver.url("/hook"), "format": "paidup"});
+        json!({"type": "webhook", "name": "all", "start": "beginning", "max_backlog": max, "config": config})
+    };
+    let refused = hub.api("POST", "/v1/destinations", body(2)).await;
+    assert_eq!((refused.status, &refused.body["errors"][0]["pointer"]), (422, &json!("/max_backlog")));
+    hub.api("POST", "/v1/destinations", body(3)).await.expect(201);
+    assert_eq!(receiver.wait_for(3).await.len(), 3);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_is_down_for_days_is_switched_off_and_catches_up_when_resumed() {
+    let (hub, source, receiver) = hub().await;
+    let only = json!({"filter": {"events": ["SUBSCRIPTION_STARTED"]}});
+    let made = hub.webhook(&receiver, only).await;
+    let path = format!("/v1/destinations/{}", made["id"].as_str().expect("an id"));
+    receiver.always(Some(500));
+    for n in 0..12 {
+        hub.observe(&source, start(&format!("n{n}"), &format!("user-{n}"), &format!("sub-{n}"), FROM, TO)).await;
+    }
+    hub.until("the alert", async |hub| {
+        hub.clock.advance(Duration::from_secs(60));
+        alerts(&hub.get(&path).await).contains(&"failing").then_some(())
+    })
+    .await;
+    let shown = until_state(&hub, &path, "switched_off", Duration::from_secs(900)).await;
+    assert!(shown["state_reason"].as_str().unwrap_or_default().starts_with("nothing was taken for 75 hours"));
+    let failed = hub.get("/v1/deliveries?state=failed").await;
+    assert_eq!(failed["data"], json!([]), "nothing was given up");
+    let before = receiver.requests().len();
+    receiver.always(None);
+    hub.api("POST", &format!("{path}/resume"), json!({})).await.expect(200);
+    let requests = hurry(&hub, &receiver, before + 12).await;
+    let told: std::collections::BTreeSet<&str> =
+        requests[before..].iter().map(|one| one.header("webhook-id")).collect();
+    assert_eq!(told.len(), 12);
+    hub.stop().await;
+}

@@ -11,16 +11,18 @@ cases! {
     a_refused_settlement_leaves_nothing,
     attempts_filter_and_page,
     old_attempts_are_pruned,
+    memories_are_kept_with_a_settlement_and_forgotten_by_age,
 }
 
 /// One of everything, about the event at position 1.
 pub(super) fn settlement(destination: DestinationId, event_id: EventId) -> Settlement {
     Settlement {
         destination,
-        progress: vec![Progress { partition: 0, cursor: 1, settled: vec![(3, 5), (9, 9)] }],
+        progress: vec![Progress { settled: vec![(3, 5), (9, 9)], failing_since: Some(at(4)), ..Progress::at(0, 1) }],
         parked: vec![parked(event_id, 1)],
         unparked: Vec::new(),
         attempts: vec![attempt(event_id, 1, 1)],
+        memories: Vec::new(),
     }
 }
 
@@ -68,8 +70,7 @@ async fn a_settlement_is_saved_whole(store: Arc<dyn Store>) {
 
 async fn parked_events_are_replaced_and_removed(store: Arc<dyn Store>) {
     let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
-    let nothing =
-        Settlement { destination: hook, progress: vec![], parked: vec![], unparked: vec![], attempts: vec![] };
+    let nothing = Settlement::of(hook);
     let first: Vec<Parked> = (1..=3).map(|position| parked(EventId([1; 16]), position)).collect();
     store.settle(vec![Settlement { parked: first.clone(), ..nothing.clone() }]).await.unwrap();
     let mut again = first[1].clone();
@@ -109,7 +110,7 @@ async fn attempts_filter_and_page(store: Arc<dyn Store>) {
     for (place, record) in attempts.iter().enumerate() {
         let destination = if place == 0 { other } else { hook };
         let attempts = vec![record.clone()];
-        let settlement = Settlement { destination, progress: vec![], parked: vec![], unparked: vec![], attempts };
+        let settlement = Settlement { attempts, ..Settlement::of(destination) };
         store.settle(vec![settlement]).await.unwrap();
     }
     let all = || AttemptQuery { limit: 10, ..AttemptQuery::default() };
@@ -146,11 +147,43 @@ async fn old_attempts_are_pruned(store: Arc<dyn Store>) {
     let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
     for chunk in 0..5 {
         let attempts = (0..500).map(|number| attempt(EventId([1; 16]), 1, chunk * 500 + number)).collect();
-        let settlement = Settlement { destination: hook, progress: vec![], parked: vec![], unparked: vec![], attempts };
+        let settlement = Settlement { attempts, ..Settlement::of(hook) };
         store.settle(vec![settlement]).await.unwrap();
     }
     assert_eq!(store.prune_attempts(at(2100)).await.unwrap(), 2100);
     assert_eq!(store.prune_attempts(at(2100)).await.unwrap(), 0);
     let left = store.attempts(AttemptQuery { limit: 10_000, ..AttemptQuery::default() }).await.unwrap();
     assert_eq!(left.len(), 400);
+}
+
+async fn memories_are_kept_with_a_settlement_and_forgotten_by_age(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let other = store.put_destination(destination("other", Start::Beginning)).await.unwrap().id;
+    let remembered = |key: u8, body: &str| Remembered { key: vec![key; 16], body: body.as_bytes().to_vec() };
+    let memory = async |of: DestinationId, key: u8| {
+        let found = store.memory(of, vec![key; 16]).await.unwrap();
+        found.map(|body| String::from_utf8(body).unwrap())
+    };
+    assert!(!store.remembers(hook).await.unwrap());
+    let memories = (0..10).map(|key| remembered(key, "first")).collect();
+    store.settle(vec![Settlement { memories, ..settlement(hook, EventId([1; 16])) }]).await.unwrap();
+    assert!(store.remembers(hook).await.unwrap() && !store.remembers(other).await.unwrap());
+    assert_eq!((memory(hook, 3).await.as_deref(), memory(other, 3).await), (Some("first"), None));
+    assert_eq!(store.progress(hook).await.unwrap()[0].cursor, 1, "together with the progress");
+    // Refused as a whole: what it would have remembered is not.
+    let mut bad = settlement(hook, EventId([1; 16]));
+    bad.attempts[0].attempt = 0;
+    bad.memories = vec![remembered(3, "never")];
+    store.settle(vec![bad]).await.unwrap_err();
+    let memories = vec![remembered(0, "second"), remembered(9, "")];
+    store.settle(vec![Settlement { memories, ..Settlement::of(hook) }]).await.unwrap();
+    assert_eq!((memory(hook, 0).await.as_deref(), memory(hook, 9).await), (Some("second"), None));
+    // Nine are left; the one that was written last is the newest.
+    assert_eq!(store.prune_memories(3).await.unwrap(), 6);
+    for (key, kept) in [(0, true), (1, false), (6, false), (7, true), (8, true)] {
+        assert_eq!(memory(hook, key).await.is_some(), kept, "{key}");
+    }
+    assert_eq!(store.prune_memories(3).await.unwrap(), 0);
+    assert!(store.delete_destination(hook).await.unwrap());
+    assert_eq!(memory(hook, 0).await, None);
 }

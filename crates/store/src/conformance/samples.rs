@@ -152,6 +152,8 @@ pub(crate) fn destination(name: &str, start: Start) -> DestinationRecord {
         state: DestinationState::Active,
         state_reason: None,
         state_since: at(0),
+        max_backlog: DEFAULT_MAX_BACKLOG,
+        gaps: Vec::new(),
         created_at: at(0),
     }
 }

@@ -12,6 +12,7 @@ cases! {
     a_destination_starts_where_it_says,
     filters_hold_from_where_they_were_made,
     a_deleted_destination_leaves_nothing,
+    a_gap_is_skipped_or_caught_up,
     keys_are_found_by_hash,
     settings_are_kept_by_name,
     answers_are_kept_by_key_and_forgotten,
@@ -52,7 +53,7 @@ async fn a_destination_starts_where_it_says(store: Arc<dyn Store>) {
     for (name, start, cursor) in cases {
         let kept = store.put_destination(destination(name, start)).await.unwrap();
         let progress = store.progress(kept.id).await.unwrap();
-        assert_eq!(progress, [Progress { partition: 0, cursor, settled: Vec::new() }], "{name}");
+        assert_eq!(progress, [Progress::at(0, cursor)], "{name}");
         assert!(store.destinations().await.unwrap().contains(&kept), "{name}");
     }
     // Replacing keeps the progress.
@@ -148,4 +149,36 @@ async fn answers_are_kept_by_key_and_forgotten(store: Arc<dyn Store>) {
     store.put_idempotent(answer("new", 50), at(20)).await.unwrap();
     assert_eq!(store.idempotent("old").await.unwrap(), None);
     assert_eq!(store.idempotent("new").await.unwrap(), Some(answer("new", 50)));
+}
+
+async fn a_gap_is_skipped_or_caught_up(store: Arc<dyn Store>) {
+    let owner = customer("user-1");
+    let open = Gap {
+        first: 2,
+        last: 2,
+        events: 1,
+        noted_at: at(5),
+        reason: "too many wait".to_owned(),
+        state: GapState::Open,
+    };
+    let mut off = store.put_destination(destination("hook", Start::Beginning)).await.unwrap();
+    step(&*store, &owner, "sub-1", 1).await;
+    let progress = Progress { settled: vec![(1, 1)], failing_since: Some(at(1)), ..Progress::at(0, 0) };
+    store.settle(vec![Settlement { progress: vec![progress], ..Settlement::of(off.id) }]).await.unwrap();
+    for second in 2..5 {
+        step(&*store, &owner, "sub-1", second).await;
+    }
+    off.gaps.push(open.clone());
+    assert_eq!(store.put_destination(off.clone()).await.unwrap().open_gap(), Some(&open));
+    let caught = store.resume_destination(off.clone(), ResumeFrom::Cursor).await.unwrap();
+    assert_eq!(caught.gaps, [Gap { last: 4, events: 3, state: GapState::CaughtUp, ..open.clone() }]);
+    let progress = store.progress(off.id).await.unwrap().remove(0);
+    assert_eq!(progress, Progress { settled: vec![(1, 1)], ..Progress::at(0, 0) }, "it goes on where it stopped");
+    let skipped = store.resume_destination(off.clone(), ResumeFrom::Head).await.unwrap();
+    assert_eq!(skipped.gaps, [Gap { last: 4, events: 3, state: GapState::Skipped, ..open }]);
+    assert_eq!(store.progress(off.id).await.unwrap(), [Progress::at(0, 4)]);
+    assert_eq!(store.destinations().await.unwrap(), [skipped]);
+    store.delete_destination(off.id).await.unwrap();
+    let gone = store.resume_destination(off, ResumeFrom::Head).await.unwrap_err();
+    assert!(matches!(gone, StoreError::Refused(Refused { status: 404, .. })), "{gone}");
 }

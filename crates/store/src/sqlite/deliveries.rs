@@ -1,6 +1,7 @@
 //! How far destinations have come: cursors, parked events, attempts.
 
 use super::db::{Db, Outcome, inconsistent, int, limit_of, time, uint, word};
+use super::memories;
 use crate::records::{Attempt, AttemptQuery, AttemptRecord, Parked, Progress, Settlement};
 use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{DestinationId, EventId};
@@ -23,7 +24,7 @@ pub(super) fn number_of(db: &Db, destination: DestinationId) -> Outcome<Option<i
 /// Progress in every partition.
 pub(super) fn progress(db: &Db, destination: DestinationId) -> Outcome<Vec<Progress>> {
     let mut statement = db.conn.prepare_cached(
-        "SELECT p.partition, p.cursor, p.settled
+        "SELECT p.partition, p.cursor, p.settled, p.failing_since
          FROM destinations d
          JOIN progress p ON p.destination = d.number
          WHERE d.id = ?1
@@ -34,7 +35,13 @@ pub(super) fn progress(db: &Db, destination: DestinationId) -> Outcome<Vec<Progr
     while let Some(row) = rows.next()? {
         let settled = serde_json::from_str(row.get_ref(2)?.as_str().unwrap_or_default())
             .map_err(|_| inconsistent("progress", "settled", destination))?;
-        progress.push(Progress { partition: row.get(0)?, cursor: uint(row.get(1)?), settled });
+        let failing_since: Option<i64> = row.get(3)?;
+        progress.push(Progress {
+            partition: row.get(0)?,
+            cursor: uint(row.get(1)?),
+            settled,
+            failing_since: failing_since.map(time),
+        });
     }
     Ok(progress)
 }
@@ -45,11 +52,18 @@ pub(super) fn put_progress(db: &Db, destination: i64, progress: &Progress) -> Ou
         serde_json::to_string(&progress.settled).map_err(|_| inconsistent("progress", "settled", destination))?;
     db.conn
         .prepare_cached(
-            "INSERT INTO progress (destination, partition, cursor, settled)
-             VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (destination, partition) DO UPDATE SET cursor = excluded.cursor, settled = excluded.settled",
+            "INSERT INTO progress (destination, partition, cursor, settled, failing_since)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (destination, partition) DO UPDATE
+             SET cursor = excluded.cursor, settled = excluded.settled, failing_since = excluded.failing_since",
         )?
-        .execute((destination, progress.partition, int(progress.cursor), settled))?;
+        .execute((
+            destination,
+            progress.partition,
+            int(progress.cursor),
+            settled,
+            progress.failing_since.map(Timestamp::as_millis),
+        ))?;
     Ok(())
 }
 
@@ -101,6 +115,9 @@ pub(super) fn settle(db: &Db, settlement: &Settlement) -> Outcome<()> {
     }
     for attempt in &settlement.attempts {
         append_attempt(db, destination, attempt)?;
+    }
+    for remembered in &settlement.memories {
+        memories::keep(db, destination, remembered)?;
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use crate::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Numbers grow by one; a released file never changes.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    (2, "delivery", include_str!("../../migrations/sqlite/0002_delivery.sql")),
+];
 
 /// Marks our files ("Paid"), so that another program's database is never taken for ours.
 const APPLICATION_ID: i64 = 0x5061_6964;

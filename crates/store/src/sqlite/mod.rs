@@ -15,6 +15,7 @@ mod events;
 mod hot;
 mod journal;
 mod keyed;
+mod memories;
 mod migrations;
 mod notifications;
 mod purchases;

@@ -1,8 +1,12 @@
 //! Sources, destinations, keys, settings of the installation, answers for Idempotency-Keys.
 
-use super::db::{Db, Outcome, inconsistent, time, word};
+use super::db::{Db, Outcome, inconsistent, int, time, uint, word};
+use super::session::Session;
 use super::{deliveries, events};
-use crate::records::{DestinationRecord, FilterVersion, IdempotentRecord, KeyRecord, Progress, SourceRecord, Start};
+use crate::records::{
+    DestinationRecord, FilterVersion, GapState, IdempotentRecord, KeyRecord, Progress, ResumeFrom, SourceRecord, Start,
+};
+use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{ApiKeyId, DestinationId, SourceId};
 use paidup_lifecycle::time::Timestamp;
 use rusqlite::{OptionalExtension, Row};
@@ -45,7 +49,8 @@ pub(super) fn delete_source(db: &Db, id: SourceId) -> Outcome<bool> {
 }
 
 const DESTINATION: &str = "
-    SELECT id, kind, name, settings, lane_order, filters, start, start_at, state, state_reason, state_since, created_at
+    SELECT id, kind, name, settings, lane_order, filters, start, start_at, state, state_reason, state_since, created_at,
+           max_backlog, gaps
     FROM destinations";
 
 /// All destinations, oldest first.
@@ -81,6 +86,8 @@ fn read_destination(row: &Row<'_>) -> Outcome<DestinationRecord> {
         state_reason: row.get(9)?,
         state_since: time(row.get(10)?),
         created_at: time(row.get(11)?),
+        max_backlog: uint(row.get(12)?),
+        gaps: serde_json::from_str(text(13)?).map_err(|_| inconsistent("destinations", "gaps", id))?,
     })
 }
 
@@ -98,8 +105,39 @@ pub(super) fn put_destination(db: &Db, mut destination: DestinationRecord) -> Ou
             Start::At(at) => events::position_at(db, at)?.saturating_sub(1),
         };
         let number = deliveries::number_of(db, id)?.ok_or_else(|| inconsistent("destinations", "id", id))?;
-        deliveries::put_progress(db, number, &Progress { partition: 0, cursor, settled: Vec::new() })?;
+        deliveries::put_progress(db, number, &Progress::at(0, cursor))?;
     }
+    Ok(destination)
+}
+
+/// Replaces one that is served again and closes its open gap.
+pub(super) fn resume_destination(
+    session: &Session,
+    mut destination: DestinationRecord,
+    from: ResumeFrom,
+) -> Outcome<DestinationRecord> {
+    let (db, id) = (&session.db, destination.id);
+    let Some(number) = deliveries::number_of(db, id)? else {
+        let detail = format!("there is no destination {id}");
+        return Err(StoreError::Refused(Refused { status: 404, detail }));
+    };
+    let head = session.heads.position;
+    let progress = deliveries::progress(db, id)?.into_iter().next().unwrap_or(Progress::at(0, 0));
+    let behind = progress.behind(head);
+    let kept = match from {
+        ResumeFrom::Cursor => Progress { failing_since: None, ..progress },
+        ResumeFrom::Head => Progress::at(0, head),
+    };
+    if let Some(gap) = destination.gaps.last_mut().filter(|gap| gap.state == GapState::Open) {
+        (gap.last, gap.events) = (head, behind);
+        gap.state = match from {
+            ResumeFrom::Cursor => GapState::CaughtUp,
+            ResumeFrom::Head => GapState::Skipped,
+        };
+    }
+    resolve_filters(&mut destination.filters, head);
+    upsert_destination(db, &destination)?;
+    deliveries::put_progress(db, number, &kept)?;
     Ok(destination)
 }
 
@@ -115,6 +153,8 @@ fn resolve_filters(filters: &mut [FilterVersion], head: u64) {
 fn upsert_destination(db: &Db, destination: &DestinationRecord) -> Outcome<()> {
     let filters = serde_json::to_string(&destination.filters)
         .map_err(|_| inconsistent("destinations", "filters", destination.id))?;
+    let gaps =
+        serde_json::to_string(&destination.gaps).map_err(|_| inconsistent("destinations", "gaps", destination.id))?;
     let (start, start_at) = match destination.start {
         Start::Now => ("now", None),
         Start::Beginning => ("beginning", None),
@@ -123,13 +163,14 @@ fn upsert_destination(db: &Db, destination: &DestinationRecord) -> Outcome<()> {
     db.conn
         .prepare_cached(
             "INSERT INTO destinations (id, kind, name, settings, lane_order, filters, start, start_at, state,
-                                       state_reason, state_since, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                                       state_reason, state_since, created_at, max_backlog, gaps)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT (id) DO UPDATE
              SET kind = excluded.kind, name = excluded.name, settings = excluded.settings,
                  lane_order = excluded.lane_order, filters = excluded.filters, start = excluded.start,
                  start_at = excluded.start_at, state = excluded.state, state_reason = excluded.state_reason,
-                 state_since = excluded.state_since, created_at = excluded.created_at",
+                 state_since = excluded.state_since, created_at = excluded.created_at,
+                 max_backlog = excluded.max_backlog, gaps = excluded.gaps",
         )?
         .execute((
             destination.id.0,
@@ -144,6 +185,8 @@ fn upsert_destination(db: &Db, destination: &DestinationRecord) -> Outcome<()> {
             &destination.state_reason,
             destination.state_since.as_millis(),
             destination.created_at.as_millis(),
+            int(destination.max_backlog),
+            gaps,
         ))?;
     Ok(())
 }

@@ -4,7 +4,8 @@ use super::db::{Db, Outcome};
 use super::session::Session;
 use super::verify::Check;
 use super::{
-    SqliteStore, agenda, commit, customers, deliveries, derived, events, journal, notifications, purchases, setup,
+    SqliteStore, agenda, commit, customers, deliveries, derived, events, journal, memories, notifications, purchases,
+    setup,
 };
 use crate::records::*;
 use crate::{
@@ -189,6 +190,10 @@ impl Setup for SqliteStore {
         self.write(Urgency::Rest, move |session| setup::put_destination(&session.db, destination.clone()))
     }
 
+    fn resume_destination(&self, destination: DestinationRecord, from: ResumeFrom) -> Answer<'_, DestinationRecord> {
+        self.write(Urgency::Rest, move |session| setup::resume_destination(session, destination.clone(), from))
+    }
+
     fn delete_destination(&self, id: DestinationId) -> Answer<'_, bool> {
         Box::pin(async move {
             let gone = self.write(Urgency::Rest, move |session| setup::delete_destination(&session.db, id)).await?;
@@ -243,6 +248,30 @@ impl Deliveries for SqliteStore {
 
     fn parked(&self, destination: DestinationId, limit: usize) -> Answer<'_, Vec<Parked>> {
         self.read(move |db| deliveries::parked(db, destination, limit))
+    }
+
+    fn remembers(&self, destination: DestinationId) -> Answer<'_, bool> {
+        self.read(move |db| memories::any(db, destination))
+    }
+
+    fn memory(&self, destination: DestinationId, key: Vec<u8>) -> Answer<'_, Option<Vec<u8>>> {
+        self.read(move |db| memories::recall(db, destination, &key))
+    }
+
+    fn prune_memories(&self, keep: usize) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let mut removed = 0;
+            for (destination, last) in self.readers.read(move |db| memories::excess(db, keep)).await? {
+                loop {
+                    let work = move |session: &mut Session| memories::forget_slice(&session.db, destination, last);
+                    match self.write(Urgency::Rest, work).await? {
+                        0 => break,
+                        some => removed += some,
+                    }
+                }
+            }
+            Ok(removed)
+        })
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> Answer<'_, ()> {

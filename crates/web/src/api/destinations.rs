@@ -2,22 +2,23 @@
 
 use super::sources::{KindAnswer, empty};
 use crate::auth::{Authorized, Read, Write};
-use crate::extract::{Json, Path};
+use crate::extract::{Json, Path, Query};
 use crate::paging::List;
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use paidup_hub::Hub;
+use paidup_hub::alerts::Alert;
 use paidup_hub::destinations::{DestinationChange as Change, DestinationView, NewDestination as New};
 use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::DestinationId;
 use paidup_lifecycle::time::Timestamp;
-use paidup_store::records::{LaneOrder, Start};
+use paidup_store::records::{Gap, LaneOrder, ResumeFrom, Start};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A destination to set up.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -44,6 +45,9 @@ pub(crate) struct NewDestination {
     /// `now` (default), `beginning`, or a time.
     #[serde(default)]
     start: Option<String>,
+    /// So many events may wait for it; beyond, it is switched off with a gap on record. 1,000,000 when absent.
+    #[serde(default)]
+    max_backlog: Option<u64>,
 }
 
 /// A change of a destination.
@@ -65,6 +69,50 @@ pub(crate) struct DestinationChange {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     order: Option<LaneOrder>,
+    /// So many events may wait for it.
+    #[serde(default)]
+    max_backlog: Option<u64>,
+}
+
+/// Events that a destination was not told, or not in time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GapAnswer {
+    /// First position of the log.
+    first: u64,
+    /// Last position; of an open one as of when it was noted.
+    last: u64,
+    /// Events in it that were still to be looked at, wanted or not.
+    events: u64,
+    /// When it was noted.
+    noted_at: String,
+    /// Why.
+    reason: String,
+    /// `open`: nobody has decided yet; `skipped`; `caught_up`.
+    state: String,
+}
+
+impl From<Gap> for GapAnswer {
+    fn from(gap: Gap) -> GapAnswer {
+        let Gap { first, last, events, noted_at, reason, state } = gap;
+        GapAnswer { first, last, events, noted_at: noted_at.to_string(), reason, state: state.to_string() }
+    }
+}
+
+/// What a person must know about.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AlertAnswer {
+    /// `backlog`, `crowded`, `failing`, `gap`, `paused`, `switched_off`.
+    kind: String,
+    /// Since when.
+    since: String,
+    /// What is wrong and what to do.
+    detail: String,
+}
+
+impl From<Alert> for AlertAnswer {
+    fn from(alert: Alert) -> AlertAnswer {
+        AlertAnswer { kind: alert.kind.to_string(), since: alert.since.to_string(), detail: alert.detail }
+    }
 }
 
 /// A destination. Secrets are masked.
@@ -94,6 +142,12 @@ pub(crate) struct DestinationAnswer {
     state_since: String,
     /// Events of the log that it has yet to look at.
     behind: u64,
+    /// Beyond so many it is switched off.
+    max_backlog: u64,
+    /// What it was not told, or not in time; oldest first.
+    gaps: Vec<GapAnswer>,
+    /// What a person must know about now.
+    alerts: Vec<AlertAnswer>,
     /// Since when it exists.
     created_at: String,
     /// Secrets that were made for it, such as `secret`: shown this once.
@@ -115,6 +169,9 @@ impl From<DestinationView> for DestinationAnswer {
             state_reason: view.state_reason,
             state_since: view.state_since.to_string(),
             behind: view.behind,
+            max_backlog: view.max_backlog,
+            gaps: view.gaps.into_iter().map(GapAnswer::from).collect(),
+            alerts: view.alerts.into_iter().map(AlertAnswer::from).collect(),
             created_at: view.created_at.to_string(),
             made: BTreeMap::new(),
         }
@@ -151,6 +208,7 @@ pub(crate) async fn create(
         filter: request.filter,
         order: request.order,
         start: start(request.start.as_deref())?,
+        max_backlog: request.max_backlog,
     };
     let made = hub.create_destination(new).await?;
     let answer = DestinationAnswer { made: made.made, ..made.view.into() };
@@ -205,6 +263,7 @@ pub(crate) async fn change(
         config: request.config.as_deref(),
         filter: request.filter,
         order: request.order,
+        max_backlog: request.max_backlog,
     };
     Ok(axum::Json(hub.update_destination(id(&text)?, change).await?.into()))
 }
@@ -232,15 +291,31 @@ pub(crate) async fn pause(
     Ok(axum::Json(hub.pause_destination(id(&text)?).await?.into()))
 }
 
-/// Lets a paused or switched-off destination catch up.
-#[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "destinations", params(("id" = String, Path)),
-    responses((status = 200, body = DestinationAnswer), (status = 404, body = Problem)))]
+/// Where to go on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resume {
+    /// `gap`: where it stopped, so that everything that is still kept is told; `head`: behind the newest event, what lies
+    /// between stands in `gaps`. Absent: `head` when a gap is open, else `gap`.
+    from: Option<String>,
+}
+
+/// Serves a paused or switched-off destination again.
+#[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "destinations", params(("id" = String, Path), Resume),
+    responses((status = 200, body = DestinationAnswer), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn resume(
     State(hub): State<Hub>,
     _: Authorized<Write>,
     Path(text): Path<String>,
+    Query(query): Query<Resume>,
 ) -> Result<axum::Json<DestinationAnswer>, Problem> {
-    Ok(axum::Json(hub.resume_destination(id(&text)?).await?.into()))
+    let from = match query.from.as_deref() {
+        None => None,
+        Some("gap") => Some(ResumeFrom::Cursor),
+        Some("head") => Some(ResumeFrom::Head),
+        Some(_) => return Err(Problem::invalid("/from", "gap or head")),
+    };
+    Ok(axum::Json(hub.resume_destination(id(&text)?, from).await?.into()))
 }
 
 /// What came of a test.

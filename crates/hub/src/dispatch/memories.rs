@@ -1,0 +1,82 @@
+//! What a destination wants remembered about customers between deliveries (`Step::Remember`): remote ids that save calls.
+//!
+//! The database keeps it over restarts (`paidup_store::records::Remembered`); this is the part in memory. It is a cache on
+//! both sides: bounded, the oldest may be forgotten, and a destination must do without.
+
+use paidup_destinations::Memory;
+use paidup_lifecycle::ids::{CustomerId, DestinationId};
+use paidup_store::{Store, StoreError};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Customers that one destination remembers in memory; beyond it all are forgotten here and read again.
+const IN_MEMORY: usize = 10_000;
+/// Customers that one destination remembers in the database: some tens of megabytes.
+pub(crate) const IN_DATABASE: usize = 200_000;
+/// Most bytes about one customer.
+const MAX_BYTES: usize = 4 * 1024;
+
+/// Shared by the deliveries of one destination.
+#[derive(Clone, Default)]
+pub(super) struct Memories(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Something was remembered, ever: else nothing is read for each delivery.
+    any: bool,
+    /// By customer; an empty one was looked for and not found.
+    customers: HashMap<CustomerId, Memory>,
+}
+
+impl Memories {
+    /// `any`: the database has some.
+    pub(super) fn new(any: bool) -> Memories {
+        Memories(Arc::new(Mutex::new(Known { any, customers: HashMap::new() })))
+    }
+
+    /// What is remembered about a customer.
+    pub(super) async fn recall(
+        &self,
+        store: &dyn Store,
+        destination: DestinationId,
+        about: CustomerId,
+    ) -> Result<Memory, StoreError> {
+        {
+            let known = self.0.lock();
+            match known.customers.get(&about) {
+                Some(memory) => return Ok(memory.clone()),
+                None if !known.any => return Ok(Memory::default()),
+                None => {}
+            }
+        }
+        let kept = store.memory(destination, about.0.to_vec()).await?;
+        // Bytes that cannot be read are of another version: as if nothing were remembered.
+        let memory = kept.and_then(|body| serde_json::from_slice(&body).ok()).map(Memory).unwrap_or_default();
+        let mut known = self.0.lock();
+        known.make_room();
+        // What was remembered meanwhile is newer.
+        Ok(known.customers.entry(about).or_insert(memory).clone())
+    }
+
+    /// Remembers; answers the bytes to keep, empty to forget. An error: there are too many of them.
+    pub(super) fn remember(&self, about: CustomerId, memory: Memory) -> Result<Vec<u8>, usize> {
+        let body = if memory.0.is_empty() { Vec::new() } else { serde_json::to_vec(&memory.0).unwrap_or_default() };
+        if body.len() > MAX_BYTES {
+            return Err(body.len());
+        }
+        let mut known = self.0.lock();
+        known.any = true;
+        known.make_room();
+        known.customers.insert(about, memory);
+        Ok(body)
+    }
+}
+
+impl Known {
+    fn make_room(&mut self) {
+        if self.customers.len() >= IN_MEMORY {
+            self.customers.clear();
+        }
+    }
+}
