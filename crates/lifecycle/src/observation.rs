@@ -10,7 +10,7 @@ use crate::money::Money;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 closed_set! {
@@ -350,13 +350,25 @@ pub struct TransactionFacts {
     /// Refunds by refund id, else by ordinal (`"0"` for the only one a store can give).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refunds: BTreeMap<String, Dated<RefundFact>>,
-    /// The furthest that money has moved with each refund: `Refunded` or `Reversed`, whatever was said of it since. Kept
-    /// by `absorb`; sources leave it empty.
+    /// When money moved with each refund, and which way: `Refunded` or `Reversed`, whatever was said of it since. Kept by
+    /// `absorb`; sources leave it empty. The newest [`MAX_MOVES`] stay.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub moved: BTreeMap<String, RefundStatus>,
+    pub moved: BTreeMap<String, BTreeSet<(Timestamp, RefundStatus)>>,
     /// A failed attempt to charge it, by the store's attempt id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, Timestamp>,
+}
+
+/// How many movements of money are kept of one refund; more than a few are a sender that says the same all the time.
+pub const MAX_MOVES: usize = 16;
+
+/// How often money moved with one refund: it may be reversed, and given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rounds {
+    /// Times that it went back.
+    pub refunds: usize,
+    /// Times that it came again.
+    pub reversals: usize,
 }
 
 closed_set! {
@@ -525,17 +537,55 @@ fn newer_by_key<T: Clone>(mine: &mut BTreeMap<String, Dated<T>>, theirs: &BTreeM
     taken
 }
 
+/// Keeps a movement unless it is older than all of a full set.
+fn note_move(known: &mut BTreeSet<(Timestamp, RefundStatus)>, moved: (Timestamp, RefundStatus)) -> bool {
+    if !known.insert(moved) {
+        return false;
+    }
+    while known.len() > MAX_MOVES {
+        if known.pop_first() == Some(moved) {
+            return false;
+        }
+    }
+    true
+}
+
 impl TransactionFacts {
+    /// How often money went back with a refund, and how often it came again. What is said twice in a row is one movement,
+    /// and a reversal with nothing before it speaks of a refund that was not heard of. Hearing more never lowers either.
+    #[must_use]
+    pub fn rounds(&self, refund_id: &str) -> Rounds {
+        let mut rounds = Rounds::default();
+        let mut last = None;
+        for (_, status) in self.moved.get(refund_id).into_iter().flatten() {
+            match (last, *status) {
+                (Some(RefundStatus::Refunded), RefundStatus::Reversed) => rounds.reversals += 1,
+                (None, RefundStatus::Reversed) => rounds = Rounds { refunds: 1, reversals: 1 },
+                (None | Some(RefundStatus::Reversed), RefundStatus::Refunded) => rounds.refunds += 1,
+                // Said again; and the other two are never kept, because they move nothing.
+                (_, _) => {}
+            }
+            last = Some(*status);
+        }
+        rounds
+    }
+
     /// Money that has moved stays moved even if a newer word on the refund is heard first.
     fn absorb_moved(&mut self, other: &TransactionFacts) -> bool {
-        let said = other.refunds.iter().map(|(id, refund)| (id, refund.value.status));
         let mut taken = false;
-        for (id, status) in said.chain(other.moved.iter().map(|(id, status)| (id, *status))) {
-            if status < RefundStatus::Refunded || self.moved.get(id).is_some_and(|known| *known >= status) {
+        let said = other.refunds.iter().map(|(id, refund)| (id, (refund.stamp.as_of, refund.value.status)));
+        let kept = other.moved.iter().flat_map(|(id, moves)| moves.iter().map(move |moved| (id, *moved)));
+        for (id, moved) in said.chain(kept) {
+            if moved.1 < RefundStatus::Refunded {
                 continue;
             }
-            self.moved.insert(id.clone(), status);
-            taken = true;
+            match self.moved.get_mut(id) {
+                Some(known) => taken |= note_move(known, moved),
+                None => {
+                    self.moved.insert(id.clone(), BTreeSet::from([moved]));
+                    taken = true;
+                }
+            }
         }
         taken
     }

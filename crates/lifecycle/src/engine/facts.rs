@@ -2,9 +2,10 @@
 
 use crate::event::MoneyKind;
 use crate::money::Money;
-use crate::observation::{Facets, RefundStatus, TransactionFacts};
+use crate::observation::{Facets, RefundStatus, Rounds, TransactionFacts};
 use crate::purchase::{Purchase, Settled};
 use crate::time::Timestamp;
+use std::borrow::Cow;
 
 /// What a step is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,10 @@ pub(super) struct MoneyFact {
     /// Key in `Facets::transactions`.
     pub transaction: String,
     pub kind: MoneyKind,
+    /// Key in its refunds.
     pub refund: Option<String>,
+    /// The refund as the outside sees it: its key, and from the second time on which time it is.
+    pub round: Option<String>,
     /// Negative for a refund.
     pub money: Money,
     pub at: Timestamp,
@@ -101,6 +105,7 @@ pub(super) fn untold(purchase: &Purchase, transaction: &str, facts: &mut Vec<Mon
                 transaction: transaction.to_owned(),
                 kind: MoneyKind::Charge,
                 refund: None,
+                round: None,
                 money,
                 at: price.stamp.as_of,
                 product_id: product_id(),
@@ -108,22 +113,22 @@ pub(super) fn untold(purchase: &Purchase, transaction: &str, facts: &mut Vec<Mon
         }
     }
     for (refund_id, refund) in &known.refunds {
-        let kinds: &[MoneyKind] = match known.moved.get(refund_id) {
-            None | Some(RefundStatus::Requested | RefundStatus::Declined) => &[],
-            Some(RefundStatus::Refunded) => &[MoneyKind::Refund],
-            Some(RefundStatus::Reversed) => &[MoneyKind::Refund, MoneyKind::Reversal],
-        };
-        for kind in kinds {
-            let key = key(transaction, *kind, Some(refund_id));
-            if purchase.told.contains_key(&key) || shared || refund.value.family {
+        if shared || refund.value.family {
+            continue;
+        }
+        for (round, kind) in movements(known.rounds(refund_id)) {
+            let round = round_name(refund_id, round);
+            let key = key(transaction, kind, Some(&round));
+            if purchase.told.contains_key(&key) {
                 continue;
             }
-            if let Some(money) = amount(purchase, transaction, known, refund_id, *kind) {
+            if let Some(money) = amount(purchase, transaction, known, refund_id, &round, kind) {
                 facts.push(MoneyFact {
                     key,
                     transaction: transaction.to_owned(),
-                    kind: *kind,
+                    kind,
                     refund: Some(refund_id.clone()),
+                    round: Some(round.into_owned()),
                     money,
                     at: refund.stamp.as_of,
                     product_id: product_id(),
@@ -133,6 +138,24 @@ pub(super) fn untold(purchase: &Purchase, transaction: &str, facts: &mut Vec<Mon
     }
 }
 
+/// Each movement of money with a refund, in their order, with the round that it belongs to.
+fn movements(rounds: Rounds) -> impl Iterator<Item = (usize, MoneyKind)> {
+    (1..=rounds.refunds).flat_map(move |round| {
+        let reversal = (round <= rounds.reversals).then_some((round, MoneyKind::Reversal));
+        [Some((round, MoneyKind::Refund)), reversal].into_iter().flatten()
+    })
+}
+
+/// A refund that was reversed and given again is another fact: `0`, then `0#2`, `0#3`.
+fn round_name(refund_id: &str, round: usize) -> Cow<'_, str> {
+    if round <= 1 { Cow::Borrowed(refund_id) } else { Cow::Owned(format!("{refund_id}#{round}")) }
+}
+
+/// The name of the round that a refund is in.
+pub(super) fn current_round<'a>(known: &TransactionFacts, refund_id: &'a str) -> Cow<'a, str> {
+    round_name(refund_id, known.rounds(refund_id).refunds)
+}
+
 /// What went back with a refund (negative) or came again with its reversal: what was told of the refund, else its
 /// amount, else the price.
 pub(super) fn amount(
@@ -140,9 +163,10 @@ pub(super) fn amount(
     transaction: &str,
     known: &TransactionFacts,
     refund_id: &str,
+    round: &str,
     kind: MoneyKind,
 ) -> Option<Money> {
-    let told = purchase.told.get(&key(transaction, MoneyKind::Refund, Some(refund_id))).copied();
+    let told = purchase.told.get(&key(transaction, MoneyKind::Refund, Some(round))).copied();
     let of_refund = || known.refunds.get(refund_id).and_then(|refund| refund.value.amount);
     let back = told.or_else(of_refund).or_else(|| price_of(purchase, transaction, Some(known)))?;
     let minor = back.amount_minor.saturating_abs();

@@ -240,8 +240,9 @@ impl Bundle<'_> {
         shown.refund_id.clone_from(&fact.refund);
         if let (Some(refund), Some(known)) = (&fact.refund, known) {
             shown.kind = refund_kind(step.change);
-            let kind = shown.kind.unwrap_or(MoneyKind::Refund);
-            shown.money = facts::amount(purchase, &key, known, refund, kind);
+            let (round, kind) = (facts::current_round(known, refund), shown.kind.unwrap_or(MoneyKind::Refund));
+            shown.money = facts::amount(purchase, &key, known, refund, &round, kind);
+            shown.refund_id = Some(round.into_owned());
         }
         Some(shown)
     }
@@ -429,7 +430,7 @@ impl Bundle<'_> {
             id: (!money.transaction.starts_with('@')).then_some(money.transaction),
             kind: Some(money.kind),
             money: Some(money.money),
-            refund_id: money.refund,
+            refund_id: money.round,
             product_id: money.product_id,
             attempt_id: None,
             source_event,

@@ -1,6 +1,8 @@
 //! Apple's own signed notifications through the whole program.
 
-use crate::support::{TestHub, reference};
+use crate::support::{TestHub, at, reference};
+use paidup_simulator::stores::app_store::AppStore;
+use paidup_simulator::stores::app_store::wire::{App, Notification, Transaction};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -154,4 +156,86 @@ async fn forged_and_misdirected_notifications_are_refused_with_their_reason() {
     assert!(hub.types().await.is_empty());
     assert!(hub.get("/v1/notifications").await["data"].as_array().expect("rows").is_empty());
     hub.stop().await;
+}
+
+/// One notification of the same transaction, signed at that time.
+fn said(kind: &'static str, status: u8, signed_at: &str, refunded_at: Option<&str>) -> Notification {
+    let ms = |text: &str| at(text).as_millis();
+    let (bought, ends) = (ms("2026-01-01T00:00:00Z"), ms("2026-02-01T00:00:00Z"));
+    let transaction = Transaction {
+        transaction_id: "700001".into(),
+        original_transaction_id: "700001".into(),
+        web_order_line_item_id: None,
+        bundle_id: "com.example.app".into(),
+        product_id: "pro_monthly",
+        subscription_group_identifier: Some("21000001"),
+        purchase_date: bought,
+        original_purchase_date: bought,
+        expires_date: Some(ends),
+        quantity: 1,
+        kind: "Auto-Renewable Subscription",
+        app_account_token: None,
+        in_app_ownership_type: "PURCHASED",
+        signed_date: ms(signed_at),
+        revocation_reason: refunded_at.map(|_| 1),
+        revocation_date: refunded_at.map(ms),
+        revocation_type: refunded_at.map(|_| "REFUND_FULL"),
+        revocation_percentage: None,
+        offer_type: None,
+        offer_identifier: None,
+        environment: "Production",
+        transaction_reason: "PURCHASE",
+        storefront: "DEU",
+        storefront_id: "143443",
+        price: 9990,
+        currency: "EUR",
+        offer_discount_type: None,
+        app_transaction_id: "700000000000000001".into(),
+        offer_period: None,
+    };
+    Notification {
+        kind,
+        subtype: (kind == "SUBSCRIBED").then_some("INITIAL_BUY"),
+        uuid: format!("{kind}-{signed_at}"),
+        signed_date: ms(signed_at),
+        status: Some(status),
+        transaction,
+        renewal: None,
+        consumption_request_reason: None,
+    }
+}
+
+#[tokio::test]
+async fn a_refund_that_is_reversed_and_given_again_is_told_again() {
+    let app = App { bundle_id: "com.example.app".into(), app_apple_id: 1_234_567_890, environment: "Production" };
+    let store = AppStore::new(app).expect("a store");
+    let (first, second) = (Some("2026-01-05T00:00:00Z"), Some("2026-01-12T00:00:00Z"));
+    let life = [
+        said("SUBSCRIBED", 1, "2026-01-01T00:00:00Z", None),
+        said("REFUND", 5, "2026-01-05T00:01:00Z", first),
+        said("REFUND_REVERSED", 1, "2026-01-07T00:00:00Z", None),
+        // Told of the first refund once more, after it was undone.
+        said("DID_CHANGE_RENEWAL_STATUS", 1, "2026-01-08T00:00:00Z", first),
+        said("REFUND", 5, "2026-01-12T00:01:00Z", second),
+    ];
+    for order in [[0, 1, 2, 3, 4], [0, 4, 3, 2, 1], [4, 2, 1, 0, 3]] {
+        let hub = TestHub::start("2026-01-12T00:02:00Z").await;
+        let config = json!({"bundle_id": "com.example.app", "app_apple_id": 1_234_567_890, "root_certificates": [store.root_pem()]});
+        let source = hub.source("app_store", config).await;
+        for index in order {
+            hub.ingest(&source, &store.body(&life[index]).expect("signed")).await.expect(200);
+        }
+        let mut money: Vec<i64> = hub.get("/v1/events?type=TRANSACTION_PROCESSED").await["data"]
+            .as_array()
+            .expect("rows")
+            .iter()
+            .map(|event| event["transaction"]["amount_minor"].as_i64().expect("an amount"))
+            .collect();
+        money.sort_unstable();
+        assert_eq!(money, [-999, -999, 999, 999], "{order:?}");
+        let newest = hub.get("/v1/customers?limit=1").await["data"][0]["id"].as_str().expect("an id").to_owned();
+        let customer = hub.get(&format!("/v1/customers/{newest}")).await;
+        assert_eq!(customer["purchases"][0]["state"], "revoked", "{order:?}");
+        hub.stop().await;
+    }
 }

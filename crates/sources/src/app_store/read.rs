@@ -18,7 +18,7 @@ use paidup_lifecycle::observation::{
 use paidup_lifecycle::time::Timestamp;
 use std::sync::Arc;
 
-/// The one refund that Apple can give for a transaction.
+/// The one refund that Apple can give for a transaction at a time: it may be reversed, and given again.
 const ONLY_REFUND: &str = "0";
 
 /// Apple's name of the notification, for the operator.
@@ -169,6 +169,16 @@ impl Statement<'_> {
         Dated { value, stamp: self.stamp(self.transaction.signed_date.map_or(self.at, |at| at.0)) }
     }
 
+    /// A refund is as of the moment that Apple gives for it, however late and often it is told: a transaction that is
+    /// signed again after a reversal does not repeat the refund, and a later moment is another refund.
+    /// ASSUMPTION: whether `revocationDate` stays after a reversal is not documented; this reads both.
+    fn by_refund(&self, refund: RefundFact) -> Dated<RefundFact> {
+        match self.transaction.revocation_date {
+            Some(at) if refund.status == RefundStatus::Refunded => Dated { value: refund, stamp: self.stamp(at.0) },
+            Some(_) | None => self.by_transaction(refund),
+        }
+    }
+
     fn by_renewal<T>(&self, value: T) -> Dated<T> {
         let signed = self.renewal.and_then(|renewal| renewal.signed_date);
         Dated { value, stamp: self.stamp(signed.map_or(self.at, |at| at.0)) }
@@ -202,7 +212,7 @@ impl Statement<'_> {
             ..TransactionFacts::default()
         };
         if let Some(refund) = self.refund() {
-            facts.refunds.insert(ONLY_REFUND.to_owned(), self.by_transaction(refund));
+            facts.refunds.insert(ONLY_REFUND.to_owned(), self.by_refund(refund));
         }
         if self.about == Type::DidFailToRenew {
             // ASSUMPTION: the charge that failed has no transaction yet, so it is noted at the one it would have

@@ -72,6 +72,7 @@ fn lives_of_self_made_notifications_give_their_events() {
             ("subscribed_initial_buy", &["ACTIVATE", "SUBSCRIPTION_STARTED"]),
             ("refund_of_running_period", &["DEACTIVATE", "SUBSCRIPTION_REFUNDED_REVOKED"]),
             ("refund_reversed", &["ACTIVATE", "REFUND_REVERSED"]),
+            ("refund_again", &["DEACTIVATE", "SUBSCRIPTION_REFUNDED_REVOKED"]),
         ],
         &[
             ("subscribed_initial_buy", &["ACTIVATE", "SUBSCRIPTION_STARTED"]),
