@@ -55,6 +55,23 @@ async fn an_array_is_taken_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_cleared_is_refused_by_name_and_changes_nothing() {
+    let hub = TestHub::start("2026-01-01T00:00:00Z").await;
+    let source = hub.source("generic", json!({})).await;
+    hub.observe(&source, start("n1", "user-1", "sub-1", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")).await;
+    let before = hub.get("/v1/customers/user-1").await["purchases"].clone();
+    for facet in ["kind", "product_id", "period", "period_type", "will_renew"] {
+        let body = observation(facet, "2026-01-02T00:00:00Z", "recovered", "sub-1", json!({facet: null}));
+        let answer = hub.ingest(&source, body.to_string().as_bytes()).await;
+        let problem = answer.expect(422);
+        assert_eq!(problem["errors"][0]["pointer"], format!("/{facet}"));
+        assert!(problem["detail"].as_str().expect("a detail").contains("cannot be cleared"), "{problem}");
+    }
+    assert_eq!(hub.get("/v1/customers/user-1").await["purchases"], before);
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn who_sends_needs_a_key_with_the_scope() {
     let hub = TestHub::start("2026-01-01T00:00:00Z").await;
     let source = hub.source("generic", json!({})).await;

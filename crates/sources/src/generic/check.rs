@@ -28,6 +28,7 @@ fn impossible(pointer: &str, detail: impl Into<String>) -> Checked {
 
 /// Checks one element.
 pub(super) fn check(element: &Element<'_>) -> Checked {
+    check_not_cleared(element)?;
     check_ids(element)?;
     check_times(element)?;
     check_money(element)?;
@@ -42,6 +43,22 @@ pub(super) fn check(element: &Element<'_>) -> Checked {
     Ok(())
 }
 
+/// What every purchase has cannot be cleared: there is nothing that it would be cleared to. Said, not passed over, because
+/// a sender that clears a facet expects that it is gone.
+fn check_not_cleared(element: &Element<'_>) -> Checked {
+    let cleared = [
+        ("/kind", matches!(element.kind, Some(None)), "what was bought"),
+        ("/product_id", matches!(element.product_id, Some(None)), "the product in force"),
+        ("/period", matches!(element.period, Some(None)), "the running period; `ends_at: null` is a period without an end"),
+        ("/period_type", matches!(element.period_type, Some(None)), "how the period is paid for; `normal` is the regular price"),
+        ("/will_renew", matches!(element.will_renew, Some(None)), "whether it renews: true or false"),
+    ];
+    match cleared.into_iter().find(|(_, is_cleared, _)| *is_cleared) {
+        Some((pointer, _, what)) => impossible(pointer, format!("cannot be cleared; leave it out, or say {what}")),
+        None => Ok(()),
+    }
+}
+
 fn check_ids(element: &Element<'_>) -> Checked {
     let refund = element.refund.as_ref();
     let offer = element.offer.as_ref().and_then(Option::as_ref);
@@ -50,7 +67,7 @@ fn check_ids(element: &Element<'_>) -> Checked {
         ("/purchase_id", Some(element.purchase_id.0.as_ref())),
         ("/customer_id", element.customer_id.as_ref().and_then(Option::as_ref).map(|id| id.0.as_ref())),
         ("/transaction_id", element.transaction_id.as_ref().map(|id| id.0.as_ref())),
-        ("/product_id", element.product_id.as_ref().map(|id| id.0.as_ref())),
+        ("/product_id", element.product_id()),
         ("/pending_product_id", element.pending_product_id.as_ref().and_then(Option::as_ref).map(|id| id.0.as_ref())),
         ("/transfer_to", element.transfer_to.as_ref().map(|id| id.0.as_ref())),
         ("/attempt_id", element.attempt_id.as_ref().map(|id| id.0.as_ref())),
@@ -75,10 +92,10 @@ fn check_ids(element: &Element<'_>) -> Checked {
 }
 
 fn check_times(element: &Element<'_>) -> Checked {
-    let starts_at = element.period.as_ref().map(|period| period.starts_at);
+    let starts_at = element.period().map(|period| period.starts_at);
     let pause = element.pause.as_ref().and_then(Option::as_ref);
     let order = [
-        ("/period/ends_at", "period.starts_at", element.period.as_ref().and_then(|period| period.ends_at), starts_at),
+        ("/period/ends_at", "period.starts_at", element.period().and_then(|period| period.ends_at), starts_at),
         ("/grace_ends_at", "period.starts_at", element.grace_ends_at.flatten(), starts_at),
         ("/extended_until", "period.starts_at", element.extended_until.flatten(), starts_at),
         (
@@ -162,11 +179,11 @@ fn check_reason(element: &Element<'_>) -> Checked {
     if element.reason == Reason::ProductChangeScheduled && pending.is_none() {
         return impossible("/pending_product_id", "is needed with product_change_scheduled");
     }
-    let until = element.extended_until.flatten().or(element.period.as_ref().and_then(|period| period.ends_at));
+    let until = element.extended_until.flatten().or(element.period().and_then(|period| period.ends_at));
     if element.reason == Reason::Extended && until.is_none() {
         return impossible("/extended_until", "is needed with extended (or period.ends_at)");
     }
-    if element.reason == Reason::OneTimePurchased && element.kind == Some(Bought::Subscription) {
+    if element.reason == Reason::OneTimePurchased && element.kind == Some(Some(Bought::Subscription)) {
         return impossible("/kind", "one_time_purchased cannot be of a subscription");
     }
     let names_owner = element.transfer_to.is_some() || matches!(element.customer_id, Some(Some(_)));

@@ -72,15 +72,14 @@ impl Statement<'_> {
     }
 
     /// Facets that stand in the element.
-    /// ASSUMPTION: `null` for what every purchase has (kind, product, period, period type, renewal) leaves it as it is:
-    /// there is nothing that it could be cleared to. For a yes-or-no facet it means no.
+    /// `null` for what every purchase has was refused by `check`. For a yes-or-no facet it means no.
     fn tell(&self, facets: &mut Facets) {
         let element = self.element;
-        facets.kind = self.maybe(element.kind.map(Bought::kind));
-        facets.product = self.maybe(element.product_id.as_ref().map(|id| id.0.clone().into_owned()));
+        facets.kind = self.maybe(element.kind.flatten().map(Bought::kind));
+        facets.product = self.maybe(element.product_id().map(str::to_owned));
         facets.period = self.maybe(self.period());
-        facets.period_type = self.maybe(element.period_type);
-        facets.will_renew = self.maybe(element.will_renew);
+        facets.period_type = self.maybe(element.period_type.flatten());
+        facets.will_renew = self.maybe(element.will_renew.flatten());
         facets.cancel_reason = self.maybe(element.cancel_reason);
         facets.expiration_reason = self.maybe(element.expiration_reason);
         facets.grace_ends_at = self.maybe(element.grace_ends_at);
@@ -150,7 +149,7 @@ impl Statement<'_> {
                 facets.expiration_reason.get_or_insert_with(|| self.dated(Some(Cause::SubscriptionPaused)));
             }
             Reason::Extended => {
-                let until = self.element.period.as_ref().and_then(|period| period.ends_at);
+                let until = self.element.period().and_then(|period| period.ends_at);
                 facets.extended_until.get_or_insert_with(|| self.dated(until));
             }
             Reason::Refunded | Reason::Revoked if self.standing() == Some(Standing::Revoked) => {
@@ -235,7 +234,7 @@ impl Statement<'_> {
     }
 
     fn period(&self) -> Option<Period> {
-        let period = self.element.period.as_ref()?;
+        let period = self.element.period()?;
         let transaction_id = self.told_transaction().map(str::to_owned);
         Some(Period { transaction_id, starts_at: period.starts_at, ends_at: period.ends_at })
     }

@@ -251,6 +251,11 @@ fn facts_that_cannot_be_say_where() {
     let long = "x".repeat(201);
     let many: serde_json::Map<String, Value> = (0..51).map(|i| (format!("a{i}"), json!("x"))).collect();
     for (name, more, pointer) in [
+        ("kind cleared", json!({"kind": null}), "/kind"),
+        ("product cleared", json!({"product_id": null}), "/product_id"),
+        ("period cleared", json!({"period": null}), "/period"),
+        ("period type cleared", json!({"period_type": null}), "/period_type"),
+        ("renewal cleared", json!({"will_renew": null}), "/will_renew"),
         ("empty id", json!({"id": " "}), "/id"),
         ("long id", json!({"id": long}), "/id"),
         ("long purchase id", json!({"purchase_id": long}), "/purchase_id"),

@@ -1,6 +1,6 @@
 //! The generic notification's JSON, field by field (`docs`: "Generic source").
 //!
-//! Absent leaves what is known, `null` clears it, so most fields are an option in an option. Unknown fields are errors:
+//! Absent leaves what is known, `null` clears it (or is refused, see `check`), so most fields are an option in an option. Unknown fields are errors:
 //! the sender is the operator's own backend, and a misspelled field would be lost silently.
 
 use paidup_lifecycle::closed_set;
@@ -80,18 +80,18 @@ pub(super) struct Element<'a> {
     pub(super) store: Option<Store>,
     #[serde(borrow, default, deserialize_with = "told")]
     pub(super) customer_id: Told<Text<'a>>,
-    #[serde(default)]
-    pub(super) kind: Option<Bought>,
+    #[serde(default, deserialize_with = "told")]
+    pub(super) kind: Told<Bought>,
     #[serde(borrow, default)]
     pub(super) transaction_id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) product_id: Option<Text<'a>>,
-    #[serde(default)]
-    pub(super) period_type: Option<PeriodType>,
-    #[serde(default)]
-    pub(super) period: Option<Period>,
-    #[serde(default)]
-    pub(super) will_renew: Option<bool>,
+    #[serde(borrow, default, deserialize_with = "told")]
+    pub(super) product_id: Told<Text<'a>>,
+    #[serde(default, deserialize_with = "told")]
+    pub(super) period_type: Told<PeriodType>,
+    #[serde(default, deserialize_with = "told")]
+    pub(super) period: Told<Period>,
+    #[serde(default, deserialize_with = "told")]
+    pub(super) will_renew: Told<bool>,
     #[serde(default, deserialize_with = "told")]
     pub(super) price: Told<Price>,
     #[serde(default, deserialize_with = "told")]
@@ -124,6 +124,18 @@ pub(super) struct Element<'a> {
     pub(super) attempt_id: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) attributes: Option<BTreeMap<Cow<'a, str>, Option<Text<'a>>>>,
+}
+
+impl Element<'_> {
+    /// The running period, when it is told.
+    pub(super) fn period(&self) -> Option<&Period> {
+        self.period.as_ref().and_then(Option::as_ref)
+    }
+
+    /// The product in force, when it is told.
+    pub(super) fn product_id(&self) -> Option<&str> {
+        self.product_id.as_ref().and_then(Option::as_ref).map(|id| id.0.as_ref())
+    }
 }
 
 /// The running period.
