@@ -16,6 +16,7 @@ use paidup_simulator::view::{Picture, Screen};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -145,8 +146,21 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
     Ok(Stage { running, url, key, discord, receiver, simulation, target })
 }
 
+/// How often the live view counts what waits.
+const LOOK: Duration = Duration::from_millis(500);
+
 fn show(stage: Arc<Stage>, ended: CancellationToken) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
+        let waiting = AtomicU64::new(0);
+        let look = async {
+            loop {
+                // A look that fails shows the last one.
+                if let Ok(count) = undelivered(&stage.running.hub).await {
+                    waiting.store(count, Ordering::Relaxed);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
         let picture = || {
             let counters = stage.simulation.snapshot();
             let report = stage.receiver.report();
@@ -159,7 +173,7 @@ fn show(stage: Arc<Stage>, ended: CancellationToken) -> tokio::task::JoinHandle<
                 notifications: counters.accepted,
                 events,
                 delivered: report.distinct + stage.discord.report().embeds,
-                waiting: events.saturating_sub(report.distinct),
+                waiting: waiting.load(Ordering::Relaxed),
                 retried: counters.retried,
                 latency_ms: latency,
                 messages: newest
@@ -167,7 +181,10 @@ fn show(stage: Arc<Stage>, ended: CancellationToken) -> tokio::task::JoinHandle<
                     .collect(),
             }
         };
-        Screen::default().show(&ended, picture).await;
+        tokio::select! {
+            () = Screen::default().show(&ended, picture) => {}
+            () = look => {}
+        }
     })
 }
 

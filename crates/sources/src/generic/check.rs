@@ -49,8 +49,16 @@ fn check_not_cleared(element: &Element<'_>) -> Checked {
     let cleared = [
         ("/kind", matches!(element.kind, Some(None)), "what was bought"),
         ("/product_id", matches!(element.product_id, Some(None)), "the product in force"),
-        ("/period", matches!(element.period, Some(None)), "the running period; `ends_at: null` is a period without an end"),
-        ("/period_type", matches!(element.period_type, Some(None)), "how the period is paid for; `normal` is the regular price"),
+        (
+            "/period",
+            matches!(element.period, Some(None)),
+            "the running period; `ends_at: null` is a period without an end",
+        ),
+        (
+            "/period_type",
+            matches!(element.period_type, Some(None)),
+            "how the period is paid for; `normal` is the regular price",
+        ),
         ("/will_renew", matches!(element.will_renew, Some(None)), "whether it renews: true or false"),
     ];
     match cleared.into_iter().find(|(_, is_cleared, _)| *is_cleared) {
