@@ -75,11 +75,14 @@ fn catalogue() -> Catalogue {
             entitlements: plan.entitlements.iter().map(|id| (*id).to_owned()).collect(),
             rank: i32::try_from(plan.rank).ok().filter(|_| renews),
             group: renews.then(|| GROUP.to_owned()),
+            sku_id: None,
+            kind: None,
         };
         ((product.product_id.clone(), product.store), product)
     });
-    let entitlements =
-        ENTITLEMENTS.iter().map(|id| ((*id).to_owned(), Entitlement { id: (*id).to_owned(), name: None }));
+    let entitlements = ENTITLEMENTS
+        .iter()
+        .map(|id| ((*id).to_owned(), Entitlement { id: (*id).to_owned(), name: None, sku_id: None }));
     Catalogue { revision: 1, products: products.collect(), entitlements: entitlements.collect() }
 }
 

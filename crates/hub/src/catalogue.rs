@@ -74,6 +74,8 @@ impl Hub {
             entitlements: new.entitlements,
             rank: new.rank,
             group: new.group,
+            sku_id: None,
+            kind: None,
         };
         product.entitlements.sort_unstable();
         product.entitlements.dedup();
@@ -104,7 +106,8 @@ impl Hub {
         }
         let command = Command::PutEntitlement { entitlement: entitlement.clone() };
         self.commit(Urgency::Rest, command, Vec::new()).await?;
-        Ok(entitlement)
+        let kept = self.store().catalogue().entitlements.get(&entitlement.id).cloned();
+        Ok(kept.unwrap_or(entitlement))
     }
 
     /// Removes an entitlement, from products too.

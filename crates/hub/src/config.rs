@@ -6,6 +6,7 @@
 use crate::secrets::Secret;
 use ipnet::IpNet;
 use paidup_lifecycle::closed_set;
+use paidup_lifecycle::dialects::discord::Numbering;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -76,16 +77,6 @@ pub const SETTINGS: &[Setting] = &[
     setting("PAIDUP_LOG_FORMAT", "text", "text or json"),
     setting("PAIDUP_KEEP_ATTEMPTS_DAYS", "30", "for how many days attempts of deliveries are kept, 1 to 3650"),
 ];
-
-closed_set! {
-    /// The numbers of Discord's subscription status (contract.md).
-    pub enum StatusNumbering {
-        /// ACTIVE 0, ENDING 1, INACTIVE 2.
-        Contract = "contract",
-        /// ACTIVE 0, INACTIVE 1, ENDING 2.
-        Discord = "discord",
-    }
-}
 
 closed_set! {
     /// How log lines look.
@@ -199,7 +190,7 @@ pub struct Config {
     /// Vendors.
     pub upstreams: Upstreams,
     /// Discord's status numbers.
-    pub discord_status_numbering: StatusNumbering,
+    pub discord_status_numbering: Numbering,
     /// Log filter.
     pub log: String,
     /// Log format.

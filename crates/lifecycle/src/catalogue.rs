@@ -1,7 +1,8 @@
 //! What can be bought and what it unlocks. Changes are commands that go through `commit` like everything else.
 
 use crate::ids::ProductId;
-use crate::observation::Store;
+use crate::observation::{Kind, Store};
+use crate::snowflake::Snowflake;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -29,6 +30,12 @@ pub struct Product {
     /// Products that replace each other.
     #[serde(default)]
     pub group: Option<String>,
+    /// Its id in Discord's shape, given when it comes into the catalogue; absent in commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku_id: Option<Snowflake>,
+    /// What the first purchase of it was; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
 }
 
 /// An entitlement.
@@ -39,6 +46,9 @@ pub struct Entitlement {
     /// For people.
     #[serde(default)]
     pub name: Option<String>,
+    /// Its id in Discord's shape: the SKU of grants of it. Given when it comes into the catalogue; absent in commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku_id: Option<Snowflake>,
 }
 
 /// All products and entitlements, with the revision that the journal notes.

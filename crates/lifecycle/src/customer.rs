@@ -5,9 +5,13 @@ use crate::ids::{CustomerId, PurchaseId};
 use crate::money::Currency;
 use crate::observation::{Environment, Kind, PeriodType, Store};
 use crate::purchase::State;
+use crate::snowflake::Snowflake;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// An alias that begins with this names a Discord account: `discord:1019653849998299136`.
+pub const DISCORD_ALIAS: &str = "discord:";
 
 /// What one purchase means to its customer. Kept in the customer's row, so that a notification touches two rows only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +92,15 @@ impl Customer {
         self.aliases.is_empty()
     }
 
+    /// The Discord account that the customer is linked to: told by an alias `discord:<id>`, or by Discord's own store,
+    /// which names its buyers by their account.
+    #[must_use]
+    pub fn discord_id(&self) -> Option<Snowflake> {
+        let linked = self.aliases.iter().rev().find_map(|alias| Snowflake::native(alias.strip_prefix(DISCORD_ALIAS)?));
+        let buys_there = || self.holdings.values().any(|holding| holding.store == Store::Discord);
+        linked.or_else(|| self.aliases.iter().find_map(|alias| Snowflake::native(alias)).filter(|_| buys_there()))
+    }
+
     /// All that the customer may use, from any purchase of that environment; sorted, without repeats.
     #[must_use]
     pub fn active_entitlements(&self, environment: Environment) -> Vec<String> {
@@ -100,5 +113,37 @@ impl Customer {
         active.sort_unstable();
         active.dedup();
         active
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_discord_account_is_known_by_its_alias_or_by_discords_store() {
+        const ID: &str = "1019653849998299136";
+        let of = |alias: &str, store: Option<Store>| {
+            let mut customer = Customer::new(CustomerId([1; 16]), Timestamp::MIN);
+            customer.aliases.extend(["user-1".to_owned(), alias.to_owned()]);
+            if let Some(store) = store {
+                let holding = Holding {
+                    store,
+                    environment: Environment::Production,
+                    kind: Kind::Subscription,
+                    product_id: None,
+                    period_type: None,
+                    state: State::Expired,
+                    entitlements: Vec::new(),
+                    until: None,
+                };
+                customer.holdings.insert(PurchaseId([2; 16]), holding);
+            }
+            customer.discord_id().map(|id| id.to_string())
+        };
+        assert_eq!(of("discord:1019653849998299136", None).as_deref(), Some(ID));
+        assert_eq!(of(ID, Some(Store::Discord)).as_deref(), Some(ID));
+        assert_eq!(of(ID, Some(Store::Stripe)), None, "some shop's numbers are no accounts");
+        assert_eq!(of("discord:me", Some(Store::Discord)), None);
     }
 }

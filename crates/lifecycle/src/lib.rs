@@ -17,4 +17,5 @@ pub mod money;
 pub mod observation;
 pub mod purchase;
 pub mod sample;
+pub mod snowflake;
 pub mod time;

@@ -17,6 +17,7 @@ use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
 use paidup_lifecycle::purchase::Purchase;
+use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
 use records::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -273,6 +274,13 @@ pub trait People {
     fn purchase(&self, id: PurchaseId) -> Answer<'_, Option<Purchase>>;
     /// Customers by creation, oldest first; page on with the last one's number.
     fn customers(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, Customer)>>;
+    /// Purchases by the ids that they have in Discord's shape, ascending.
+    fn purchases_by_snowflake(&self, query: SnowflakeQuery) -> Answer<'_, Vec<(Snowflake, Purchase)>>;
+    /// The customer who has that snowflake; merged customers answer as the one they were merged into.
+    fn customer_by_snowflake(&self, snowflake: Snowflake) -> Answer<'_, Option<Customer>>;
+    /// The Discord ids under which these customers are known: the linked account's, else the snowflake of whoever they
+    /// were merged into. Unknown customers are left out.
+    fn snowflakes_of(&self, customers: BTreeSet<CustomerId>) -> Answer<'_, BTreeMap<CustomerId, Snowflake>>;
 }
 
 /// What the clock waits for.

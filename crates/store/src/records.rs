@@ -6,6 +6,7 @@ use paidup_lifecycle::event::EventType;
 use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
 use paidup_lifecycle::observation::Environment;
+use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
 
 /// What a source received, byte for byte.
@@ -139,6 +140,21 @@ pub struct NotificationQuery {
     /// Only older than this number.
     pub before: Option<u64>,
     /// At most so many (1-200).
+    pub limit: usize,
+}
+
+/// Which purchases to list by their snowflakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnowflakeQuery {
+    /// Only of this customer.
+    pub customer: Option<CustomerId>,
+    /// Only above it.
+    pub after: Option<Snowflake>,
+    /// Only below it.
+    pub before: Option<Snowflake>,
+    /// Of those the highest, not the lowest.
+    pub highest: bool,
+    /// At most so many.
     pub limit: usize,
 }
 

@@ -5,6 +5,7 @@
 
 mod api;
 mod auth;
+mod discord;
 mod extract;
 mod idempotency;
 mod intake;
@@ -28,7 +29,7 @@ use streams::Streams;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -47,6 +48,11 @@ impl utoipa::Modify for Security {
         let components = document.components.get_or_insert_with(Default::default);
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
+        let bot = ApiKeyValue::with_description(
+            "Authorization",
+            "An API key with the scope `read`, as Discord's clients send a bot's token: `Bot <key>`",
+        );
+        components.add_security_scheme("bot", SecurityScheme::ApiKey(ApiKey::Header(bot)));
         let requirement = utoipa::openapi::security::SecurityRequirement::new("key", Vec::<String>::new());
         document.security = Some(vec![requirement]);
     }
@@ -99,7 +105,11 @@ fn api_routes() -> OpenApiRouter<Hub> {
 /// The document of every route, as `/openapi.json` answers it and `paidup openapi` prints it.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(Document::openapi()).merge(open_routes()).merge(api_routes()).into_openapi()
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(open_routes())
+        .merge(api_routes())
+        .nest(discord::PATH, discord::routes())
+        .into_openapi()
 }
 
 /// The whole surface, for `axum::serve`. `closing` ends the answers that stay open.
@@ -111,6 +121,7 @@ pub fn router(hub: Hub, closing: CancellationToken) -> Router {
     let api = api.layer(from_fn_with_state((hub.clone(), in_flight), idempotency::layer));
     let ids = RequestIds::new(hub.chance().seed());
     open.merge(api)
+        .merge(discord::router(&hub))
         .route("/openapi.json", axum::routing::get(move || answer_document(document.clone())))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)

@@ -1,5 +1,6 @@
 //! What operators and apps do by command: grants, links between ids, the catalogue. Pure, like all of `commit`.
 
+use super::skus;
 use super::work::{Work, product_id_of};
 use paidup_lifecycle::catalogue::{Entitlement, Product, grant_product_id};
 use paidup_lifecycle::customer::Customer;
@@ -141,9 +142,14 @@ impl Work<'_> {
     /// A product is made or replaced. Entitlements that it names and nobody knows are made with it.
     pub(super) fn put_product(&mut self, product: &Product) {
         let key = (product.product_id.clone(), product.store);
-        let id = self.catalogue.products.get(&key).map(|known| known.id);
         let mut product = product.clone();
-        product.id = id.unwrap_or_else(|| product_id_of(&product.product_id, product.store));
+        match self.catalogue.products.get(&key) {
+            Some(known) => (product.id, product.sku_id, product.kind) = (known.id, known.sku_id, known.kind),
+            None => {
+                product.id = product_id_of(&product.product_id, product.store);
+                product.sku_id = Some(skus::of_product(&self.catalogue, &product, self.now));
+            }
+        }
         product.entitlements.sort_unstable();
         product.entitlements.dedup();
         for entitlement in &product.entitlements {
@@ -154,8 +160,7 @@ impl Work<'_> {
 
     fn know_entitlement(&mut self, id: &str) {
         if !self.catalogue.entitlements.contains_key(id) {
-            let entitlement = Entitlement { id: id.to_owned(), name: None };
-            self.catalogue.to_mut().entitlements.insert(id.to_owned(), entitlement);
+            self.put_entitlement(&Entitlement { id: id.to_owned(), name: None, sku_id: None });
         }
     }
 
@@ -171,7 +176,11 @@ impl Work<'_> {
 
     /// An entitlement is made or renamed.
     pub(super) fn put_entitlement(&mut self, entitlement: &Entitlement) {
-        self.catalogue.to_mut().entitlements.insert(entitlement.id.clone(), entitlement.clone());
+        let known = self.catalogue.entitlements.get(&entitlement.id).map(|known| known.sku_id);
+        let mut entitlement = entitlement.clone();
+        entitlement.sku_id =
+            known.unwrap_or_else(|| Some(skus::of_entitlement(&self.catalogue, &entitlement.id, self.now)));
+        self.catalogue.to_mut().entitlements.insert(entitlement.id.clone(), entitlement);
     }
 
     /// An entitlement is removed, from products too.

@@ -4,14 +4,14 @@
 //! links, the catalogue).
 
 use super::command::Abilities;
-use super::{Received, Report};
+use super::{Received, Report, skus};
 use paidup_lifecycle::catalogue::{Catalogue, Product};
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::engine::{self, Context, Draft, Input, Outcome, Subject};
 use paidup_lifecycle::entitlement::{self, Sealing};
 use paidup_lifecycle::event::{Details, Event, EventType, PurchaseView};
 use paidup_lifecycle::ids::{CustomerId, ProductId, PurchaseId, SourceId};
-use paidup_lifecycle::observation::{Environment, Facets, Hint, Observation, Origin, Store};
+use paidup_lifecycle::observation::{Environment, Facets, Hint, Kind, Observation, Origin, Store};
 use paidup_lifecycle::purchase::{Purchase, State};
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::records::QuestionRecord;
@@ -320,7 +320,7 @@ impl<'a> Work<'a> {
             if self.catalogue.product(store, product_id).is_some() || unmapped(&self.catalogue) >= MAX_UNMAPPED {
                 continue;
             }
-            let product = Product {
+            let mut product = Product {
                 id: product_id_of(product_id, None),
                 product_id: product_id.clone(),
                 store: None,
@@ -328,8 +328,23 @@ impl<'a> Work<'a> {
                 entitlements: Vec::new(),
                 rank: None,
                 group: None,
+                sku_id: None,
+                kind: None,
             };
+            product.sku_id = Some(skus::of_product(&self.catalogue, &product, self.now));
             self.catalogue.to_mut().products.insert((product_id.clone(), None), product);
+        }
+        if let (Some(product_id), Some(kind)) = (named, &facets.kind) {
+            self.learn_kind(store, product_id, kind.value);
+        }
+    }
+
+    /// The first purchase of a product says what it is; stores do not change that.
+    fn learn_kind(&mut self, store: Store, product_id: &str, kind: Kind) {
+        let unknown = self.catalogue.product(store, product_id).filter(|product| product.kind.is_none());
+        let Some(key) = unknown.map(|product| (product.product_id.clone(), product.store)) else { return };
+        if let Some(product) = self.catalogue.to_mut().products.get_mut(&key) {
+            product.kind = Some(kind);
         }
     }
 

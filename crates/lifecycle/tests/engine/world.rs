@@ -50,7 +50,7 @@ impl World {
 
     pub(crate) fn product(&mut self, id: &str, rank: Option<i32>, group: Option<&str>, unlocks: &[&str]) {
         for entitlement in unlocks {
-            let entitlement = Entitlement { id: (*entitlement).to_owned(), name: None };
+            let entitlement = Entitlement { id: (*entitlement).to_owned(), name: None, sku_id: None };
             self.catalogue.entitlements.insert(entitlement.id.clone(), entitlement);
         }
         let product = Product {
@@ -61,6 +61,8 @@ impl World {
             entitlements: unlocks.iter().map(|entitlement| (*entitlement).to_owned()).collect(),
             rank,
             group: group.map(str::to_owned),
+            sku_id: None,
+            kind: None,
         };
         self.catalogue.revision += 1;
         self.catalogue.products.insert((id.to_owned(), None), product);

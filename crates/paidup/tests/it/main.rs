@@ -10,6 +10,7 @@ mod bad_input;
 mod crash;
 mod customers;
 mod delivery;
+mod discord_api;
 mod disk;
 mod docs;
 mod generic;

@@ -135,9 +135,14 @@ CREATE TABLE purchases (
     next_deadline_at INTEGER,
     -- Position of its last event. NULL: none.
     last_event INTEGER,
+    -- Its id in Discord's shape, minted from its start when that is first known, and kept. NULL: not known yet.
+    snowflake INTEGER CHECK (snowflake >= 0),
     -- The purchase as JSON, packed.
     body BLOB NOT NULL CHECK (length(body) > 0)
 ) STRICT;
+-- Written once for each purchase, and never again. Snowflakes begin with their time, so those of new purchases are
+-- written to the last pages; only what is told after the fact costs another page.
+CREATE UNIQUE INDEX purchases_by_snowflake ON purchases (snowflake) WHERE snowflake IS NOT NULL;
 -- Written when a purchase is made or changes hands.
 CREATE INDEX purchases_by_customer ON purchases (customer_id, first_entry);
 
@@ -150,9 +155,13 @@ CREATE TABLE customers (
     merged_into BLOB CHECK (length(merged_into) = 16 AND merged_into <> id),
     -- Position of its last event. NULL: none.
     last_event INTEGER,
+    -- Its id in Discord's shape, minted from when it was first seen.
+    snowflake INTEGER CHECK (snowflake >= 0),
     -- The customer as JSON, packed.
     body BLOB NOT NULL CHECK (length(body) > 0)
 ) STRICT;
+-- Written once for each customer, to the last pages.
+CREATE UNIQUE INDEX customers_by_snowflake ON customers (snowflake) WHERE snowflake IS NOT NULL;
 -- Written by merges.
 CREATE INDEX customers_merged ON customers (merged_into, id) WHERE merged_into IS NOT NULL;
 

@@ -221,7 +221,7 @@ async fn repeats_without_a_purchase_are_kept_once(store: Arc<dyn Store>) {
 async fn the_catalogue_is_the_one_of_the_last_commit(store: Arc<dyn Store>) {
     assert_eq!(*store.catalogue(), Catalogue::default());
     let mut catalogue = Catalogue { revision: 1, ..Catalogue::default() };
-    catalogue.entitlements.insert("pro".to_owned(), Entitlement { id: "pro".to_owned(), name: None });
+    catalogue.entitlements.insert("pro".to_owned(), Entitlement { id: "pro".to_owned(), name: None, sku_id: None });
     save(&*store, Changes { catalogue: Some(catalogue.clone()), ..Changes::default() }).await;
     assert_eq!(*store.catalogue(), catalogue);
     assert_eq!(*look(&*store, Wants::default()).await.catalogue, catalogue);

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::*;
+use paidup_lifecycle::ids::SourceId;
+use paidup_lifecycle::purchase::FirstPeriod;
 
 cases! {
     every_alias_answers_the_same,
@@ -10,6 +12,10 @@ cases! {
     ids_that_begin_alike_are_told_apart,
     customers_are_listed_by_age,
     purchases_are_listed_by_age,
+    snowflakes_are_minted_once_and_found_again,
+    snowflakes_of_one_start_are_told_apart,
+    purchases_are_listed_by_snowflake_in_both_directions,
+    customers_are_known_by_their_linked_account_or_their_snowflake,
 }
 
 async fn every_alias_answers_the_same(store: Arc<dyn Store>) {
@@ -116,4 +122,111 @@ async fn purchases_are_listed_by_age(store: Arc<dyn Store>) {
     let listed = store.purchases_of(owner.id, 2).await.unwrap();
     let names: Vec<&str> = listed.iter().map(|one| one.key.store_purchase_id.as_str()).collect();
     assert_eq!(names, ["c", "a"]);
+}
+
+/// A purchase that began at that second.
+fn began(name: &str, owner: &Customer, second: i64) -> Purchase {
+    let mut bought = purchase(name, owner);
+    bought.first_period = Some(FirstPeriod { starts_at: at(second), transaction_id: None });
+    bought
+}
+
+async fn put(store: &dyn Store, purchases: &[Purchase]) {
+    save(store, Changes { purchases: purchases.to_vec(), ..Changes::default() }).await;
+}
+
+fn all() -> SnowflakeQuery {
+    SnowflakeQuery { customer: None, after: None, before: None, highest: false, limit: 100 }
+}
+
+async fn listed(store: &dyn Store, query: SnowflakeQuery) -> Vec<(Snowflake, String)> {
+    let rows = store.purchases_by_snowflake(query).await.unwrap();
+    rows.into_iter().map(|(id, purchase)| (id, purchase.key.store_purchase_id)).collect()
+}
+
+async fn snowflakes_are_minted_once_and_found_again(store: Arc<dyn Store>) {
+    let owner = customer("user-1");
+    step(&*store, &owner, "early", 1).await;
+    assert_eq!(listed(&*store, all()).await, [], "nothing has begun");
+    put(&*store, &[began("early", &owner, 5)]).await;
+    let first = listed(&*store, all()).await;
+    assert_eq!((first.len(), first[0].0.time()), (1, at(5)));
+    put(&*store, &[began("early", &owner, 3)]).await;
+    assert_eq!(listed(&*store, all()).await, first, "an earlier start that is told later changes nothing");
+}
+
+async fn snowflakes_of_one_start_are_told_apart(store: Arc<dyn Store>) {
+    const NATIVE: &str = "1278078770116427839";
+    let owner = customer("user-1");
+    let mut of_discord = Vec::new();
+    for source in [1, 2] {
+        let mut bought = began(NATIVE, &owner, 1);
+        bought.key.source_id = SourceId([source; 16]);
+        bought.id = Purchase::id_of(&bought.key);
+        bought.store = paidup_lifecycle::observation::Store::Discord;
+        of_discord.push(bought);
+    }
+    put(&*store, &of_discord).await;
+    let ids: Vec<Snowflake> = listed(&*store, all()).await.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0].to_string(), NATIVE, "Discord's own id is kept by whoever came first");
+    assert_ne!(ids[1], ids[0].twin());
+    let many: Vec<Purchase> = (0..200).map(|number| began(&format!("sub-{number}"), &owner, 2)).collect();
+    put(&*store, &many).await;
+    let listed = listed(&*store, SnowflakeQuery { limit: 1000, ..all() }).await;
+    assert_eq!(listed.len(), 202);
+    assert!(listed.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].0.twin() != pair[1].0), "{listed:?}");
+}
+
+async fn purchases_are_listed_by_snowflake_in_both_directions(store: Arc<dyn Store>) {
+    let (one, other) = (customer("one"), customer("other"));
+    for second in 1..=6 {
+        let owner = if second % 2 == 0 { &one } else { &other };
+        put(&*store, &[began(&second.to_string(), owner, second)]).await;
+    }
+    let ids: Vec<Snowflake> = listed(&*store, all()).await.into_iter().map(|(id, _)| id).collect();
+    type Case<'a> = (&'a str, SnowflakeQuery, &'a [&'a str]);
+    let (second, fifth) = (Some(ids[1]), Some(ids[4]));
+    let of_one = SnowflakeQuery { customer: Some(one.id), ..all() };
+    let cases: [Case<'_>; 9] = [
+        ("all", all(), &["1", "2", "3", "4", "5", "6"]),
+        ("the first page", SnowflakeQuery { limit: 2, ..all() }, &["1", "2"]),
+        ("the next page", SnowflakeQuery { after: second, limit: 2, ..all() }, &["3", "4"]),
+        ("the page before", SnowflakeQuery { before: fifth, highest: true, limit: 2, ..all() }, &["3", "4"]),
+        ("between", SnowflakeQuery { after: second, before: fifth, ..all() }, &["3", "4"]),
+        ("past the end", SnowflakeQuery { after: Some(ids[5]), ..all() }, &[]),
+        ("before the beginning", SnowflakeQuery { before: Some(ids[0]), highest: true, ..all() }, &[]),
+        ("one customer's", of_one, &["2", "4", "6"]),
+        ("one customer's last", SnowflakeQuery { highest: true, limit: 2, ..of_one }, &["4", "6"]),
+    ];
+    for (name, query, expected) in cases {
+        let names: Vec<String> = listed(&*store, query).await.into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, expected, "{name}");
+    }
+}
+
+async fn customers_are_known_by_their_linked_account_or_their_snowflake(store: Arc<dyn Store>) {
+    const ACCOUNT: &str = "1019653849998299136";
+    let (mut gave, mut took) = (customer("gave"), customer("took"));
+    let both: std::collections::BTreeSet<CustomerId> = [gave.id, took.id].into();
+    step(&*store, &gave, "sub-1", 1).await;
+    step(&*store, &took, "sub-2", 1).await;
+    let own = store.snowflakes_of(both.clone()).await.unwrap();
+    assert_ne!(own[&gave.id], own[&took.id]);
+    assert_eq!(own[&gave.id].time(), gave.created_at);
+    assert_eq!(store.customer_by_snowflake(own[&gave.id]).await.unwrap().as_ref(), Some(&gave));
+    assert_eq!(store.customer_by_snowflake(Snowflake::ZERO).await.unwrap(), None);
+
+    gave.merged_into = Some(took.id);
+    took.created_at = at(99);
+    save(&*store, Changes { customers: vec![gave.clone(), took.clone()], ..Changes::default() }).await;
+    let merged = store.snowflakes_of(both.clone()).await.unwrap();
+    assert_eq!((merged[&gave.id], merged[&took.id]), (own[&took.id], own[&took.id]), "minted once");
+    assert_eq!(store.customer_by_snowflake(own[&gave.id]).await.unwrap().as_ref(), Some(&took));
+
+    took.aliases.push(format!("discord:{ACCOUNT}"));
+    save(&*store, Changes { customers: vec![took.clone()], ..Changes::default() }).await;
+    let linked = store.snowflakes_of([took.id, CustomerId([0; 16])].into()).await.unwrap();
+    assert_eq!(linked.len(), 1, "nobody has no id");
+    assert_eq!(linked[&took.id].to_string(), ACCOUNT);
 }

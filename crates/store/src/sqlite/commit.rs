@@ -4,7 +4,7 @@ use super::db::{Outcome, int};
 use super::hot::{HotCustomer, HotPurchase};
 use super::rows::Rows;
 use super::session::Session;
-use super::{agenda, customers, events, journal, notifications, purchases};
+use super::{agenda, customers, events, journal, notifications, purchases, snowflakes};
 use crate::{Before, Changes, Committed, Decision, StoreError, Wants};
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
@@ -179,12 +179,14 @@ fn save_people(
     for purchase in purchases {
         let slot = rows.purchase(db, purchase.id)?;
         let (moved, bytes) = purchases::put(db, slot, &purchase, first_entry)?;
+        snowflakes::give_purchase(db, slot, &purchase)?;
         due.extend(moved);
         hot.put_purchase(HotPurchase { slot: *slot, purchase: Arc::new(purchase), bytes });
     }
     for customer in customers {
         let slot = rows.customer(db, customer.id)?;
         let bytes = customers::put(db, slot, &customer)?;
+        snowflakes::give_customer(db, slot, &customer)?;
         hot.put_customer(HotCustomer { slot: *slot, customer: Arc::new(customer), bytes });
     }
     rows.finish(db)?;

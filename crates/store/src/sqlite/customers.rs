@@ -15,17 +15,19 @@ pub(super) struct Slot {
     pub(super) last_event: Option<i64>,
     /// `last_event` was moved and is not written yet.
     pub(super) moved: bool,
+    /// It has its snowflake.
+    pub(super) has_snowflake: bool,
 }
 
 impl Slot {
-    const VACANT: Slot = Slot { key: None, merged_into: None, last_event: None, moved: false };
+    const VACANT: Slot = Slot { key: None, merged_into: None, last_event: None, moved: false, has_snowflake: false };
 }
 
 /// Merges are followed so far. The engine merges into the last one, so chains grow only when that one is merged in turn.
 const MERGES_FOLLOWED: usize = 64;
 
 pub(super) const BY_KEY: &str = "
-    SELECT key, id, merged_into, last_event, body
+    SELECT key, id, merged_into, last_event, body, snowflake IS NOT NULL
     FROM customers
     WHERE key BETWEEN ?1 AND ?2
     ORDER BY key";
@@ -82,7 +84,13 @@ pub(super) fn put_alias(db: &Db, alias: &str, customer: CustomerId) -> Outcome<(
 
 fn read_slot(row: &Row<'_>) -> Outcome<Slot> {
     let merged_into: Option<[u8; 16]> = row.get(2)?;
-    Ok(Slot { key: Some(row.get(0)?), merged_into: merged_into.map(CustomerId), last_event: row.get(3)?, moved: false })
+    Ok(Slot {
+        key: Some(row.get(0)?),
+        merged_into: merged_into.map(CustomerId),
+        last_event: row.get(3)?,
+        moved: false,
+        has_snowflake: row.get(5)?,
+    })
 }
 
 /// `id` is in column 1, the body in `column`.
@@ -122,7 +130,7 @@ pub(super) fn put(db: &Db, slot: &mut Slot, customer: &Customer) -> Outcome<usiz
             key
         }
     };
-    *slot = Slot { key: Some(key), merged_into: customer.merged_into, last_event: slot.last_event, moved: false };
+    *slot = Slot { key: Some(key), merged_into: customer.merged_into, moved: false, ..*slot };
     Ok(bytes)
 }
 

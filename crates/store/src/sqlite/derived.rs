@@ -39,20 +39,20 @@ fn events(db: &Db, after: Option<&[u8]>, limit: usize) -> Outcome<Vec<Derived>> 
 }
 
 pub(super) const PURCHASES: &str = "
-    SELECT id, body
+    SELECT id, body, snowflake
     FROM purchases
     WHERE key >= ?1 AND (?2 IS NULL OR id > ?2)
     ORDER BY key
     LIMIT ?3";
 
 pub(super) const CUSTOMERS: &str = "
-    SELECT id, body
+    SELECT id, body, snowflake
     FROM customers
     WHERE key >= ?1 AND (?2 IS NULL OR id > ?2)
     ORDER BY key
     LIMIT ?3";
 
-/// Key: the id. Keys of rows keep the order of ids but for rows that are off their home, by less than `SPREAD` places:
+/// Key: the id. Bytes: the row's JSON, then its snowflake. Keys of rows keep the order of ids but for rows that are off their home, by less than `SPREAD` places:
 /// so many more are read, sorted and cut off.
 fn keyed_rows(db: &Db, table: &'static str, sql: &str, after: Option<&[u8]>, limit: usize) -> Outcome<Vec<Derived>> {
     let home = match after {
@@ -66,8 +66,10 @@ fn keyed_rows(db: &Db, table: &'static str, sql: &str, after: Option<&[u8]>, lim
     let mut derived = Vec::new();
     while let Some(row) = rows.next()? {
         let id: Vec<u8> = row.get(0)?;
-        let json = db.unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), table, "body", "a derived row")?;
-        derived.push((id, json));
+        let mut bytes = db.unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), table, "body", "a derived row")?;
+        let snowflake: Option<i64> = row.get(2)?;
+        bytes.extend(snowflake.map(|id| format!("\nsnowflake {id}")).unwrap_or_default().bytes());
+        derived.push((id, bytes));
     }
     derived.sort_unstable();
     derived.truncate(limit);

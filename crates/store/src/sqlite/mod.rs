@@ -24,6 +24,7 @@ mod reader;
 mod rows;
 mod session;
 mod setup;
+mod snowflakes;
 mod store;
 #[cfg(test)]
 mod tests;

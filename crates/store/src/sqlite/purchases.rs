@@ -17,14 +17,23 @@ pub(super) struct Slot {
     pub(super) last_event: Option<i64>,
     /// `last_event` was moved and is not written yet.
     pub(super) moved: bool,
+    /// It has its snowflake.
+    pub(super) has_snowflake: bool,
 }
 
 impl Slot {
-    const VACANT: Slot = Slot { key: None, customer: None, next_deadline_at: None, last_event: None, moved: false };
+    const VACANT: Slot = Slot {
+        key: None,
+        customer: None,
+        next_deadline_at: None,
+        last_event: None,
+        moved: false,
+        has_snowflake: false,
+    };
 }
 
 pub(super) const BY_KEY: &str = "
-    SELECT key, id, customer_id, next_deadline_at, last_event, body
+    SELECT key, id, customer_id, next_deadline_at, last_event, body, snowflake IS NOT NULL
     FROM purchases
     WHERE key BETWEEN ?1 AND ?2
     ORDER BY key";
@@ -48,11 +57,12 @@ fn read_slot(row: &Row<'_>) -> Outcome<Slot> {
         next_deadline_at: row.get(3)?,
         last_event: row.get(4)?,
         moved: false,
+        has_snowflake: row.get(6)?,
     })
 }
 
 /// `id` is in column 1, the body in `column`.
-fn read_body(db: &Db, row: &Row<'_>, column: usize) -> Outcome<(Purchase, usize)> {
+pub(super) fn read_body(db: &Db, row: &Row<'_>, column: usize) -> Outcome<(Purchase, usize)> {
     let id = PurchaseId(id16(row.get_ref(1)?.as_blob().unwrap_or_default(), "purchases", "id")?);
     let json = db.unpack(row.get_ref(column)?.as_blob().unwrap_or_default(), "purchases", "body", id)?;
     let purchase = serde_json::from_slice(&json).map_err(|_| inconsistent("purchases", "body", id))?;
@@ -111,6 +121,7 @@ pub(super) fn put(
         next_deadline_at: deadline,
         last_event: slot.last_event,
         moved: false,
+        has_snowflake: slot.has_snowflake,
     };
     Ok((moved, bytes))
 }

@@ -5,7 +5,7 @@ use super::session::Session;
 use super::verify::Check;
 use super::{
     SqliteStore, agenda, commit, customers, deliveries, derived, events, journal, memories, notifications, purchases,
-    setup,
+    setup, snowflakes,
 };
 use crate::records::*;
 use crate::{
@@ -16,7 +16,9 @@ use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
 use paidup_lifecycle::purchase::Purchase;
+use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -130,6 +132,21 @@ impl People for SqliteStore {
 
     fn customers(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, Customer)>> {
         self.read(move |db| customers::by_age(db, after, limit))
+    }
+
+    fn purchases_by_snowflake(&self, query: SnowflakeQuery) -> Answer<'_, Vec<(Snowflake, Purchase)>> {
+        self.read(move |db| snowflakes::purchases(db, &query))
+    }
+
+    fn customer_by_snowflake(&self, snowflake: Snowflake) -> Answer<'_, Option<Customer>> {
+        self.read(move |db| match snowflakes::customer(db, snowflake)? {
+            Some(id) => customers::resolve(db, id),
+            None => Ok(None),
+        })
+    }
+
+    fn snowflakes_of(&self, customers: BTreeSet<CustomerId>) -> Answer<'_, BTreeMap<CustomerId, Snowflake>> {
+        self.read(move |db| snowflakes::of_customers(db, &customers))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The shared suite on this engine, and what only a file can do: be damaged, full, locked, of another.
 
 use super::db::{Db, Use};
-use super::{agenda, customers, deliveries, events, journal, migrations, notifications, purchases};
+use super::{agenda, customers, deliveries, events, journal, migrations, notifications, purchases, snowflakes};
 use crate::conformance::{self, *};
 use crate::records::*;
 use crate::{Changes, OpenOptions, Store, StoreError, Urgency};
@@ -499,6 +499,11 @@ async fn hot_queries_go_by_their_key_or_index() {
         (purchases::BY_KEY.to_owned(), "SEARCH purchases USING INTEGER PRIMARY KEY"),
         (customers::BY_KEY.to_owned(), "SEARCH customers USING INTEGER PRIMARY KEY"),
         (purchases::OF_CUSTOMER.to_owned(), "SEARCH purchases USING INDEX purchases_by_customer (customer_id=?)"),
+        (snowflakes::UPWARDS.to_owned(), "SEARCH purchases USING INDEX purchases_by_snowflake (snowflake>? AND"),
+        (snowflakes::DOWNWARDS.to_owned(), "SEARCH purchases USING INDEX purchases_by_snowflake (snowflake>? AND"),
+        (snowflakes::PURCHASE_TAKEN.to_owned(), "USING COVERING INDEX purchases_by_snowflake (snowflake=?)"),
+        (snowflakes::CUSTOMER_TAKEN.to_owned(), "USING COVERING INDEX customers_by_snowflake (snowflake=?)"),
+        (snowflakes::CUSTOMER.to_owned(), "INDEX customers_by_snowflake (snowflake=?)"),
         (customers::ALIAS.to_owned(), "SEARCH aliases USING PRIMARY KEY"),
         (customers::MERGED_INTO.to_owned(), "INDEX customers_merged (merged_into=?)"),
         (customers::BY_AGE.to_owned(), "SEARCH a USING INTEGER PRIMARY KEY"),
@@ -525,4 +530,6 @@ async fn hot_queries_go_by_their_key_or_index() {
         assert!(!plan.contains("SCAN"), "{sql}: {plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
+    let sorted = plan(&db, snowflakes::OF_CUSTOMER);
+    assert!(sorted.contains("SEARCH purchases USING INDEX purchases_by_customer (customer_id=?)"), "{sorted}");
 }

@@ -12,6 +12,7 @@ use paidup_hub::Hub;
 use paidup_hub::catalogue::NewProduct;
 use paidup_lifecycle::catalogue::{Entitlement, Product};
 use paidup_lifecycle::observation::Store;
+use paidup_lifecycle::snowflake::Snowflake;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -39,7 +40,7 @@ pub(crate) struct ProductRequest {
     group: Option<String>,
 }
 
-/// A product.
+/// A product: what was given, our `id`, its `sku_id` in Discord's shape, and its `kind` as purchases of it told.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProductAnswer {
     /// The product.
@@ -145,7 +146,8 @@ pub(crate) async fn put_entitlement(
     _: Authorized<Write>,
     Json(request): Json<EntitlementRequest>,
 ) -> Result<Response, Problem> {
-    let made: Entitlement = hub.put_entitlement(Entitlement { id: request.id, name: request.name }).await?;
+    let made: Entitlement =
+        hub.put_entitlement(Entitlement { id: request.id, name: request.name, sku_id: None }).await?;
     Ok((StatusCode::CREATED, axum::Json(made)).into_response())
 }
 
@@ -156,6 +158,9 @@ pub(crate) struct EntitlementAnswer {
     id: String,
     /// For people.
     name: Option<String>,
+    /// Its id in Discord's shape: the SKU of grants of it.
+    #[schema(value_type = Option<String>)]
+    sku_id: Option<Snowflake>,
     /// The store product ids that unlock it.
     products: Vec<String>,
 }
@@ -167,6 +172,7 @@ pub(crate) async fn entitlements(State(hub): State<Hub>, _: Authorized<Read>) ->
     let rows = catalogue.entitlements.values().map(|entitlement| EntitlementAnswer {
         id: entitlement.id.clone(),
         name: entitlement.name.clone(),
+        sku_id: entitlement.sku_id,
         products: catalogue
             .products
             .values()

@@ -12,6 +12,7 @@ use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::{AttributeView, PurchaseView};
 use paidup_lifecycle::ids::{CustomerId, PurchaseId};
 use paidup_lifecycle::observation::{Environment, Kind, Store};
+use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::records::EventQuery;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ pub(crate) struct CustomerAnswer {
     purchases: Vec<PurchaseView>,
     /// Linked accounts elsewhere.
     links: Vec<serde_json::Value>,
+    /// The `user_id` in Discord's shape: the linked Discord account, else an id of ours.
+    #[schema(value_type = Option<String>)]
+    discord_user_id: Option<Snowflake>,
     /// Attributes as last told.
     #[schema(value_type = Object)]
     attributes: BTreeMap<String, AttributeView>,
@@ -149,6 +153,7 @@ async fn answer(hub: &Hub, customer: Customer) -> Result<CustomerAnswer, Problem
         .map(|purchase| paidup_lifecycle::engine::view(purchase, &catalogue))
         .collect();
     purchases.reverse();
+    let discord_user_id = hub.store().snowflakes_of([customer.id].into()).await?.remove(&customer.id);
     let subscriptions = purchases.iter().filter(|view| view.kind == Kind::Subscription).cloned().collect();
     Ok(CustomerAnswer {
         id: customer.id,
@@ -159,6 +164,7 @@ async fn answer(hub: &Hub, customer: Customer) -> Result<CustomerAnswer, Problem
         subscriptions,
         purchases,
         links: Vec::new(),
+        discord_user_id,
         attributes: customer.attributes,
         totals: customer.totals,
         aliases: customer.aliases,

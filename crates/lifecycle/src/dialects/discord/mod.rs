@@ -1,9 +1,18 @@
-//! Discord's words: the status of a subscription and its two numberings.
+//! Discord's words: what a purchase is as a subscription, an entitlement and an SKU of a Discord app.
 //! <https://discord.com/developers/docs/resources/subscription>
+//!
+//! This file has the status and its two numberings; `shape.rs` the objects. Their JSON is written at the edge (`web`).
 //!
 //! Discord's documentation had ENDING and INACTIVE swapped from 2024-08 to 2026-06; the live API always sent the other
 //! numbers. So the hub keeps names and turns them into numbers at its edge only. The status is not the access switch:
 //! entitlements are.
+
+mod shape;
+
+pub use shape::{
+    EntitlementShape, EntitlementType, SkuShape, SkuType, SubscriptionShape, entitlement, sku_of, skus, snowflake,
+    subscription,
+};
 
 use crate::closed_set;
 use crate::event::PurchaseView;
