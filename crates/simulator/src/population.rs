@@ -6,7 +6,8 @@
 use crate::calendar::{Calendar, Lived, MONTH};
 use crate::catalogue::STOREFRONTS;
 use crate::chance::Chance;
-use crate::lives::{self, Customer, Told};
+use crate::lives::{Person, Told};
+use crate::stores::app_store::lives::{self, Customer};
 use crate::stores::app_store::wire::App;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -69,8 +70,7 @@ impl Population {
         let storefront = &STOREFRONTS[usize::try_from(chance.below(STOREFRONTS.len() as u64)).unwrap_or(0)];
         let known = !chance.percent(self.options.anonymous_percent);
         let token = known.then(|| Arc::from(names.uuid()));
-        let person =
-            lives::Person { number, arrives: self.arrival(number), run: self.run, chance, names, storefront, token };
+        let person = Person { number, arrives: self.arrival(number), run: self.run, chance, names, storefront, token };
         let told = lives::live(Customer::new(person, self.calendar, self.app.clone()), self.options.horizon);
         self.wait(number, told.into());
     }

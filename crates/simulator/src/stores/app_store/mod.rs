@@ -4,6 +4,7 @@
 //! What is said is decided in `lives`; what is wrong on purpose in `forgeries`.
 
 pub mod forgeries;
+pub(crate) mod lives;
 mod sign;
 #[cfg(test)]
 mod tests;

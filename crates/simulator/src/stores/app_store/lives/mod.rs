@@ -1,4 +1,5 @@
-//! What happens to one customer, from the first purchase to the last notification: decided by chance, told by Apple.
+//! What happens to one customer of the App Store, from the first purchase to the last notification: decided by chance,
+//! told by Apple.
 //!
 //! This module decides *what* happens; `subscription` and `one_time` know how Apple tells it and what is true after it.
 //! Which combinations are left out, and why, stands at the incident that would cause them.
@@ -7,103 +8,13 @@ mod one_time;
 mod subscription;
 mod teller;
 
-pub use teller::Told;
-
 use crate::calendar::{DAY, HOUR, Lived, MINUTE, MONTH};
 use crate::catalogue::{Kind, PLANS, Plan};
+use crate::lives::Told;
 use crate::truth::State;
 use subscription::{Offer, Subscription};
-pub(crate) use teller::Person;
 use teller::Teller;
 pub(crate) use teller::Teller as Customer;
-
-/// What a notification means in a life. Every kind occurs in a population of a few hundred (tested).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Turn {
-    Started,
-    TrialStarted,
-    IntroStarted,
-    CodeRedeemed,
-    FamilyShared,
-    Renewed,
-    TrialConverted,
-    OfferConverted,
-    PlanChangedAtRenewal,
-    RenewalDisabled,
-    RenewalEnabled,
-    Expired,
-    TrialLapsed,
-    PriceRefused,
-    GraceStarted,
-    GraceOver,
-    RecoveredInGrace,
-    CancelledInGrace,
-    RetryStarted,
-    RecoveredInRetry,
-    GivenUp,
-    RefundAsked,
-    RefundDeclined,
-    RefundedCurrent,
-    RefundedEarlier,
-    RefundReversed,
-    Upgraded,
-    ChangeScheduled,
-    ChangeWithdrawn,
-    PriceRaised,
-    PriceAccepted,
-    Extended,
-    Resubscribed,
-    WonBack,
-    FamilyRevoked,
-    ConsumableBought,
-    NonConsumableBought,
-    OneTimeRefunded,
-}
-
-impl Turn {
-    /// All of them.
-    pub const ALL: &'static [Turn] = &[
-        Turn::Started,
-        Turn::TrialStarted,
-        Turn::IntroStarted,
-        Turn::CodeRedeemed,
-        Turn::FamilyShared,
-        Turn::Renewed,
-        Turn::TrialConverted,
-        Turn::OfferConverted,
-        Turn::PlanChangedAtRenewal,
-        Turn::RenewalDisabled,
-        Turn::RenewalEnabled,
-        Turn::Expired,
-        Turn::TrialLapsed,
-        Turn::PriceRefused,
-        Turn::GraceStarted,
-        Turn::GraceOver,
-        Turn::RecoveredInGrace,
-        Turn::CancelledInGrace,
-        Turn::RetryStarted,
-        Turn::RecoveredInRetry,
-        Turn::GivenUp,
-        Turn::RefundAsked,
-        Turn::RefundDeclined,
-        Turn::RefundedCurrent,
-        Turn::RefundedEarlier,
-        Turn::RefundReversed,
-        Turn::Upgraded,
-        Turn::ChangeScheduled,
-        Turn::ChangeWithdrawn,
-        Turn::PriceRaised,
-        Turn::PriceAccepted,
-        Turn::Extended,
-        Turn::Resubscribed,
-        Turn::WonBack,
-        Turn::FamilyRevoked,
-        Turn::ConsumableBought,
-        Turn::NonConsumableBought,
-        Turn::OneTimeRefunded,
-    ];
-}
 
 /// How the first period is paid for.
 #[derive(Debug, Clone, Copy)]

@@ -9,11 +9,11 @@ mod period;
 
 pub(super) use offer::Offer;
 
-use super::Turn;
 use super::teller::Teller;
 use crate::calendar::{DAY, HOUR, Lived, MINUTE};
 use crate::catalogue::{Kind, PLANS, Plan};
 use crate::chance::Chance;
+use crate::lives::Turn;
 use crate::stores::app_store::wire::Transaction;
 use crate::truth::State;
 use period::revoke;

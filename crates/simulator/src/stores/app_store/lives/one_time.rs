@@ -1,8 +1,8 @@
 //! What is bought once: how Apple tells of it.
 
-use super::Turn;
 use super::teller::{Draft, Teller};
 use crate::catalogue::{Kind, Plan};
+use crate::lives::Turn;
 use crate::stores::app_store::wire::Transaction;
 use crate::truth::{After, Amount, State};
 

@@ -2,7 +2,7 @@
 
 /// A price that is not the regular one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::lives) enum Offer {
+pub(in crate::stores::app_store::lives) enum Offer {
     /// A free week.
     Trial,
     /// The first period at half price.

@@ -6,7 +6,7 @@ use super::{Said, Subscription};
 use crate::calendar::{DAY, Lived};
 use crate::catalogue::{GROUP, Plan};
 use crate::lives::Turn;
-use crate::lives::teller::{Draft, Teller};
+use crate::stores::app_store::lives::teller::{Draft, Teller};
 use crate::stores::app_store::wire::{Renewal, Transaction};
 use crate::truth::{After, Amount, State};
 use std::sync::Arc;

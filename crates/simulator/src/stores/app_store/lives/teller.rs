@@ -1,33 +1,14 @@
 //! One customer and the moment that the life has reached: numbers transactions, keeps the order of the dates, and writes
 //! down what Apple tells together with what is then true.
 
-use super::Turn;
 use crate::calendar::{Calendar, Lived};
 use crate::catalogue::Storefront;
 use crate::chance::Chance;
+use crate::lives::{Person, Told, Turn};
 use crate::stores::app_store::wire::{App, Notification, Renewal, Transaction};
 use crate::truth::After;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// One notification in a life, with the truth after it.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// The store's lasting id of the purchase: Apple's original transaction id.
-    pub purchase: Arc<str>,
-    /// The customer's `appAccountToken`; a few have none.
-    pub customer: Option<Arc<str>>,
-    /// Place in the purchase's life, from 0.
-    pub ordinal: u32,
-    /// When it happens, in lived time.
-    pub at: Lived,
-    /// What it means in the life.
-    pub turn: Turn,
-    /// What Apple says.
-    pub notification: Notification,
-    /// What is true after it.
-    pub after: After,
-}
 
 /// What is to be told; the teller adds the dates and numbers.
 pub(super) struct Draft {
@@ -56,24 +37,6 @@ pub(crate) struct Teller {
     serial: u32,
     /// The last date that Apple signed for each purchase, and how many notifications it has.
     signed: BTreeMap<Arc<str>, (i64, u32)>,
-}
-
-/// What makes one customer differ from the others.
-pub(crate) struct Person {
-    /// Number in the population.
-    pub(crate) number: u32,
-    /// When they arrive.
-    pub(crate) arrives: Lived,
-    /// Tells the runs against one hub apart.
-    pub(crate) run: u64,
-    /// Decides what happens.
-    pub(crate) chance: Chance,
-    /// Gives ids.
-    pub(crate) names: Chance,
-    /// Where they buy.
-    pub(crate) storefront: &'static Storefront,
-    /// Their id in the app, if the app told Apple.
-    pub(crate) token: Option<Arc<str>>,
 }
 
 impl Teller {
