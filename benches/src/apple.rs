@@ -1,13 +1,13 @@
 //! Notifications of a simulated App Store, signed before anything is timed.
 
 use crate::process::ADMIN_KEY;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use paidup_simulator::calendar::{Calendar, MONTH};
 use paidup_simulator::edge;
 use paidup_simulator::hub::HubApi;
 use paidup_simulator::lives::{Told, Turn};
-use paidup_simulator::population::{Population, PopulationOptions};
-use paidup_simulator::setup::setup;
+use paidup_simulator::population::{Population, PopulationOptions, Shop};
+use paidup_simulator::setup::{Seller, setup};
 use paidup_simulator::stores::app_store::AppStore;
 use paidup_simulator::stores::app_store::wire::App;
 use serde_json::{Value, json};
@@ -45,8 +45,9 @@ impl Apple {
     /// Makes the shop and a source that trusts this store in a hub; gives the path of its notifications.
     pub(crate) async fn set_up(&self, hub: SocketAddr) -> Result<String> {
         let api = HubApi::new(edge::client()?, &format!("http://{hub}"), ADMIN_KEY);
-        let made = setup(&api, &self.store, &[]).await?;
-        Ok(format!("/ingest/{}", made.source_id))
+        let made = setup(&api, &[Seller::AppStore(&self.store)], &[]).await?;
+        let source = made.sources.first().context("no source was made")?;
+        Ok(format!("/ingest/{}", source.id))
     }
 
     /// The settings of a source that trusts this store.
@@ -60,12 +61,12 @@ impl Apple {
     /// Everything that happens to so many customers in two lived years, in lived order.
     pub(crate) fn lives(&self, customers: u32) -> Population {
         let options = PopulationOptions { customers, seed: 42, horizon: 24 * MONTH, ..PopulationOptions::default() };
-        Population::new(options, Calendar::new(EPOCH_MS, SPEED), self.store.app().clone())
+        Population::new(options, Calendar::new(EPOCH_MS, SPEED), vec![Shop::AppStore(self.store.app().clone())])
     }
 
     /// The body of Apple's request about it.
     pub(crate) fn body(&self, told: &Told) -> Result<Vec<u8>> {
-        Ok(self.store.body(&told.notification)?)
+        Ok(self.store.body(told.app_store().context("another store's notification")?)?)
     }
 
     /// At least `count` renewals, if a population of the simulator's bound has them.

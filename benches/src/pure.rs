@@ -99,7 +99,8 @@ impl Lives {
         };
         let (mut purchases, mut owners) = (HashMap::new(), HashMap::new());
         for told in apple.lives(CUSTOMERS) {
-            let now = Timestamp::from_millis(told.notification.signed_date)?.plus(Duration::from_secs(1));
+            let said = told.app_store().context("another store's notification")?;
+            let now = Timestamp::from_millis(said.signed_date)?.plus(Duration::from_secs(1));
             // A purchase whose customer Apple does not name belongs to an anonymous one.
             let name = told.customer.as_deref().unwrap_or(&told.purchase).to_owned();
             let owner = *owners.entry(name.clone()).or_insert_with(|| {
@@ -215,7 +216,8 @@ pub(crate) fn verify() -> Result<Vec<Row>> {
     let mut signed: Vec<Bytes> = Vec::with_capacity(VERIFIED);
     for told in apple.lives(CUSTOMERS) {
         // One-time purchases carry two signatures instead of three.
-        if told.notification.renewal.is_some() && signed.len() < VERIFIED {
+        let renews = told.app_store().is_some_and(|said| said.renewal.is_some());
+        if renews && signed.len() < VERIFIED {
             signed.push(apple.body(&told)?.into());
         }
     }

@@ -5,7 +5,7 @@
 
 use paidup_simulator::calendar::{Calendar, DAY};
 use paidup_simulator::edge::Clock;
-use paidup_simulator::population::{Population, PopulationOptions};
+use paidup_simulator::population::{Population, PopulationOptions, Shop};
 use paidup_simulator::stores::app_store::wire::App;
 use paidup_simulator::stores::app_store::{AppStore, forgeries};
 use std::error::Error;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = AppStore::new(app.clone())?;
     let start = Clock::System.now_ms() - DAY;
     let options = PopulationOptions { customers, seed, ..PopulationOptions::default() };
-    let population = Population::new(options, Calendar::new(start, 432_000.0), app.clone());
+    let population = Population::new(options, Calendar::new(start, 432_000.0), vec![Shop::AppStore(app.clone())]);
 
     for name in ["genuine", "forged"] {
         std::fs::create_dir_all(folder.join(name))?;
@@ -34,8 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut some = None;
     for (number, told) in population.enumerate() {
         let name = format!("{number:05}-{:?}.json", told.turn);
-        std::fs::write(folder.join("genuine").join(name), store.body(&told.notification)?)?;
-        some = some.or(told.notification.renewal.is_some().then_some(told.notification));
+        let Some(said) = told.app_store() else { continue };
+        std::fs::write(folder.join("genuine").join(name), store.body(said)?)?;
+        some = some.or(said.renewal.is_some().then(|| said.clone()));
     }
     let some = some.ok_or("the population told nothing")?;
     for forgery in forgeries::all(&store, &some)? {

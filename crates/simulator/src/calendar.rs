@@ -52,6 +52,13 @@ impl Calendar {
         (span as f64 / self.speed).round() as i64
     }
 
+    /// The lived moment that carries this date: the inverse of [`Calendar::stamp`].
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "lived spans are decades at most")]
+    pub fn lived(&self, stamp_ms: i64) -> Lived {
+        (stamp_ms.saturating_sub(self.start_ms) as f64 * self.speed).round() as i64
+    }
+
     /// Where lived time 0 stands, in milliseconds since 1970.
     #[must_use]
     pub const fn start_ms(&self) -> i64 {
@@ -74,6 +81,7 @@ mod tests {
         let calendar = Calendar::new(1_000_000, 432_000.0);
         assert_eq!(calendar.stamp(0), 1_000_000);
         assert_eq!(calendar.span(MONTH), 6_000);
+        assert_eq!(calendar.lived(1_012_000), 2 * MONTH);
         assert_eq!(calendar.stamp(2 * MONTH), 1_012_000);
         assert!((Calendar::new(0, f64::NAN).speed() - 1.0).abs() < f64::EPSILON);
         assert!((Calendar::new(0, 1e12).speed() - MAX_SPEED).abs() < f64::EPSILON);

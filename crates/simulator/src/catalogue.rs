@@ -71,6 +71,8 @@ pub fn find(id: &str) -> Option<&'static Plan> {
 pub struct Storefront {
     /// ISO 3166 alpha-3.
     pub code: &'static str,
+    /// ISO 3166 alpha-2.
+    pub country: &'static str,
     /// Apple's number of it.
     pub id: &'static str,
     /// ISO 4217.
@@ -83,12 +85,12 @@ pub struct Storefront {
 
 /// Where the population buys.
 pub const STOREFRONTS: &[Storefront] = &[
-    Storefront { code: "USA", id: "143441", currency: "USD", per_cent: 100, milli_per_minor: 10 },
-    Storefront { code: "DEU", id: "143443", currency: "EUR", per_cent: 100, milli_per_minor: 10 },
-    Storefront { code: "GBR", id: "143444", currency: "GBP", per_cent: 80, milli_per_minor: 10 },
-    Storefront { code: "AUS", id: "143460", currency: "AUD", per_cent: 150, milli_per_minor: 10 },
+    Storefront { code: "USA", country: "US", id: "143441", currency: "USD", per_cent: 100, milli_per_minor: 10 },
+    Storefront { code: "DEU", country: "DE", id: "143443", currency: "EUR", per_cent: 100, milli_per_minor: 10 },
+    Storefront { code: "GBR", country: "GB", id: "143444", currency: "GBP", per_cent: 80, milli_per_minor: 10 },
+    Storefront { code: "AUS", country: "AU", id: "143460", currency: "AUD", per_cent: 150, milli_per_minor: 10 },
     // The yen has no minor unit: 230 JPY are 230000 in a notification and 230 in minor units.
-    Storefront { code: "JPN", id: "143462", currency: "JPY", per_cent: 150, milli_per_minor: 1000 },
+    Storefront { code: "JPN", country: "JP", id: "143462", currency: "JPY", per_cent: 150, milli_per_minor: 1000 },
 ];
 
 impl Storefront {

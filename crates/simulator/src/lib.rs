@@ -1,15 +1,16 @@
 //! Simulated stores and local stand-ins that answer as the vendors document. Product code of `paidup demo` and
 //! `paidup simulate`, and the support crate of the tests.
 //!
-//! It speaks HTTP only and shares no code with `lifecycle`, `sources` or `destinations`: it writes Apple's formats and
+//! It speaks HTTP only and shares no code with `lifecycle`, `sources` or `destinations`: it writes the stores' formats and
 //! reads the hub's by itself, so that a misreading cannot hide on both sides. It never looks into a hub's database.
 //!
 //! Where to start:
-//! - [`simulation::Simulation`]: a store with its customers; `setup`, `run`, `snapshot`, `compare`.
-//! - [`standins`]: Discord's webhooks, Intercom, and a strict receiver.
+//! - [`simulation::Simulation`]: stores with their customers; `setup`, `run`, `snapshot`, `compare`.
+//! - [`standins`]: Discord's webhooks, Intercom, Stripe's API, and a strict receiver.
 //! - [`view`]: the live view in a terminal.
-//! - [`stores::app_store`]: signing, and the forgeries that a hub must refuse.
-//! - [`lives`]: what can happen to a customer, and how Apple tells it; [`truth`]: what is then true.
+//! - [`stores::app_store`]: signing, and the forgeries that a hub must refuse; [`stores::stripe`]: events, and what
+//!   Stripe's API shows ([`standins::stripe`]).
+//! - [`lives`]: what can happen to a customer, whatever the store; [`truth`]: what is then true.
 //!
 //! ```no_run
 //! # use paidup_simulator::simulation::{Simulation, SimulationOptions, Target};
@@ -23,7 +24,7 @@
 //! let simulation = Simulation::new(SimulationOptions::default())?;
 //! let destinations = [NewDestination::webhook("receiver", &receiver.url(), secret)];
 //! let setup = simulation.setup("http://127.0.0.1:8484", "admin key", &destinations).await?;
-//! let target = Target { ingest_url: setup.ingest_url, receiver: Some(Arc::clone(&receiver)) };
+//! let target = Target::of(&setup, Some(Arc::clone(&receiver)));
 //! let summary = simulation.run(&target, &CancellationToken::new()).await;
 //! let comparison = simulation.compare("http://127.0.0.1:8484", "admin key", Some(&receiver)).await?;
 //! assert!(summary.counters.given_up == 0 && comparison.is_clean());

@@ -5,11 +5,13 @@
 use crate::calendar::Lived;
 use crate::catalogue::Storefront;
 use crate::chance::Chance;
+use crate::stores::StoreKind;
 use crate::stores::app_store::wire::Notification;
+use crate::stores::stripe::objects::Event;
 use crate::truth::After;
 use std::sync::Arc;
 
-/// What a notification means in a life. Every kind occurs in a population of a few hundred (tested).
+/// What a notification means in a life. Every kind occurs in a population of a few hundred (tested); some in one store only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Turn {
@@ -51,6 +53,27 @@ pub enum Turn {
     ConsumableBought,
     NonConsumableBought,
     OneTimeRefunded,
+    FirstPaymentOpen,
+    NeverPaid,
+    CancelledNow,
+    EndedByMerchant,
+    CancelledInPause,
+    IntervalChanged,
+    QuantityChanged,
+    PauseScheduled,
+    PauseWithdrawn,
+    Paused,
+    Resumed,
+    CollectionStopped,
+    CollectionResumed,
+    RenewedUncollected,
+    PartlyRefunded,
+    RefundFailed,
+    DisputeOpened,
+    DisputeWon,
+    DisputeLost,
+    BankAsked,
+    BankRefused,
 }
 
 impl Turn {
@@ -94,15 +117,37 @@ impl Turn {
         Turn::ConsumableBought,
         Turn::NonConsumableBought,
         Turn::OneTimeRefunded,
+        Turn::FirstPaymentOpen,
+        Turn::NeverPaid,
+        Turn::CancelledNow,
+        Turn::EndedByMerchant,
+        Turn::CancelledInPause,
+        Turn::IntervalChanged,
+        Turn::QuantityChanged,
+        Turn::PauseScheduled,
+        Turn::PauseWithdrawn,
+        Turn::Paused,
+        Turn::Resumed,
+        Turn::CollectionStopped,
+        Turn::CollectionResumed,
+        Turn::RenewedUncollected,
+        Turn::PartlyRefunded,
+        Turn::RefundFailed,
+        Turn::DisputeOpened,
+        Turn::DisputeWon,
+        Turn::DisputeLost,
+        Turn::BankAsked,
+        Turn::BankRefused,
     ];
 }
 
 /// One notification in a life, with the truth after it.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// The store's lasting id of the purchase: Apple's original transaction id.
+    /// The store's lasting id of the purchase: Apple's original transaction id, Stripe's subscription or payment intent.
     pub purchase: Arc<str>,
-    /// The customer's `appAccountToken`; a few have none.
+    /// An id that the hub must know the customer by: the one of the app, if the app told the store, else Stripe's. Some
+    /// of Apple's customers have none.
     pub customer: Option<Arc<str>>,
     /// Place in the purchase's life, from 0.
     pub ordinal: u32,
@@ -110,10 +155,48 @@ pub struct Told {
     pub at: Lived,
     /// What it means in the life.
     pub turn: Turn,
-    /// What Apple says.
-    pub notification: Notification,
+    /// What the store says.
+    pub said: Said,
     /// What is true after it.
     pub after: After,
+}
+
+/// A notification, in a store's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// An App Store Server Notification.
+    AppStore(Box<Notification>),
+    /// A Stripe event.
+    Stripe(Box<Event>),
+}
+
+impl Told {
+    /// Which store tells it.
+    #[must_use]
+    pub const fn store(&self) -> StoreKind {
+        match self.said {
+            Said::AppStore(_) => StoreKind::AppStore,
+            Said::Stripe(_) => StoreKind::Stripe,
+        }
+    }
+
+    /// What Apple says; `None` from another store.
+    #[must_use]
+    pub fn app_store(&self) -> Option<&Notification> {
+        match &self.said {
+            Said::AppStore(notification) => Some(notification),
+            Said::Stripe(_) => None,
+        }
+    }
+
+    /// What Stripe says; `None` from another store.
+    #[must_use]
+    pub fn stripe(&self) -> Option<&Event> {
+        match &self.said {
+            Said::AppStore(_) => None,
+            Said::Stripe(event) => Some(event),
+        }
+    }
 }
 
 /// What makes one customer differ from the others.

@@ -1,14 +1,15 @@
 //! Customers with a seed: the same seed and size give the same lives, and with the same start the same notifications.
 //!
-//! Lives are led one after another but told together, in the order of lived time. A customer's life is worked out when
+//! Where there are several stores, their customers take turns. Lives are led one after another but told together, in the order of lived time. A customer's life is worked out when
 //! they arrive, so memory holds about ten kilobytes for each customer who is still being told about.
 
 use crate::calendar::{Calendar, Lived, MONTH};
 use crate::catalogue::STOREFRONTS;
 use crate::chance::Chance;
 use crate::lives::{Person, Told};
-use crate::stores::app_store::lives::{self, Customer};
 use crate::stores::app_store::wire::App;
+use crate::stores::stripe::shape::Shape;
+use crate::stores::{app_store, stripe};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub struct PopulationOptions {
     pub seed: u64,
     /// Nothing is told after this moment of lived time.
     pub horizon: Lived,
-    /// Customers without an `appAccountToken`, in 100.
+    /// Customers of whom the app did not tell the store its own id, in 100.
     pub anonymous_percent: u64,
 }
 
@@ -34,11 +35,20 @@ impl Default for PopulationOptions {
     }
 }
 
-/// An iterator over everything that Apple tells, in lived order.
+/// Where customers buy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shop {
+    /// In this app.
+    AppStore(App),
+    /// Through Stripe, whose endpoint has this API version.
+    Stripe(Shape),
+}
+
+/// An iterator over everything that the stores tell, in lived order.
 pub struct Population {
     options: PopulationOptions,
     calendar: Calendar,
-    app: App,
+    shops: Vec<Shop>,
     run: u64,
     arrived: u32,
     /// Lives being told, by the moment of their next notification.
@@ -49,10 +59,10 @@ impl Population {
     /// A population whose notifications carry the calendar's dates. Ids depend on the calendar's start too, so that two
     /// runs against one hub do not meet.
     #[must_use]
-    pub fn new(options: PopulationOptions, calendar: Calendar, app: App) -> Population {
+    pub fn new(options: PopulationOptions, calendar: Calendar, shops: Vec<Shop>) -> Population {
         let options = PopulationOptions { customers: options.customers.min(MAX_CUSTOMERS), ..options };
         let run = Chance::new(options.seed, calendar.start_ms().unsigned_abs()).draw();
-        Population { options, calendar, app, run, arrived: 0, lives: BTreeMap::new() }
+        Population { options, calendar, shops, run, arrived: 0, lives: BTreeMap::new() }
     }
 
     /// Customers arrive evenly over the first two thirds.
@@ -70,9 +80,25 @@ impl Population {
         let storefront = &STOREFRONTS[usize::try_from(chance.below(STOREFRONTS.len() as u64)).unwrap_or(0)];
         let known = !chance.percent(self.options.anonymous_percent);
         let token = known.then(|| Arc::from(names.uuid()));
-        let person = Person { number, arrives: self.arrival(number), run: self.run, chance, names, storefront, token };
-        let told = lives::live(Customer::new(person, self.calendar, self.app.clone()), self.options.horizon);
+        let arrives = self.arrival(number);
+        let person = Person { number, arrives, run: self.run, chance, names, storefront, token };
+        let told = self.live(person);
         self.wait(number, told.into());
+    }
+
+    fn live(&self, person: Person) -> Vec<Told> {
+        let place = usize::try_from(person.number).unwrap_or(0).checked_rem(self.shops.len());
+        match place.and_then(|place| self.shops.get(place)) {
+            Some(Shop::AppStore(app)) => {
+                let customer = app_store::lives::Customer::new(person, self.calendar, app.clone());
+                app_store::lives::live(customer, self.options.horizon)
+            }
+            Some(Shop::Stripe(shape)) => {
+                let customer = stripe::lives::Customer::new(person, self.calendar, *shape);
+                stripe::lives::live(customer, self.calendar.stamp(self.options.horizon) / 1000)
+            }
+            None => Vec::new(),
+        }
     }
 
     fn wait(&mut self, number: u32, life: VecDeque<Told>) {

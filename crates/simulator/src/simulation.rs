@@ -1,17 +1,21 @@
-//! A whole simulation: a store, its customers, their traffic, and the truth about them.
+//! A whole simulation: stores, their customers, their traffic, and the truth about them.
 
 use crate::calendar::{Calendar, HOUR, MONTH};
 use crate::compare::{self, Comparison};
 use crate::edge::{self, Clock};
 use crate::hub::{HubApi, HubError};
-use crate::population::{Population, PopulationOptions};
-use crate::setup::{self, NewDestination, Setup};
+use crate::population::{Population, PopulationOptions, Shop};
+use crate::setup::{self, NewDestination, Seller, Setup};
 use crate::standins::receiver::Receiver;
+use crate::stores::StoreKind;
 use crate::stores::app_store::wire::App;
 use crate::stores::app_store::{AppStore, SignError};
-use crate::traffic::{self, Counters, Disorder, Line, Pace, Snapshot, TrafficOptions};
+use crate::stores::stripe::Stripe;
+use crate::stores::stripe::shape::Shape;
+use crate::traffic::{self, Counters, Desk, Disorder, Line, Pace, Snapshot, TrafficOptions};
 use crate::truth::Truth;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -38,6 +42,10 @@ pub struct SimulationOptions {
     pub patience: Duration,
     /// `Production` or `Sandbox`.
     pub environment: &'static str,
+    /// The stores that are played; customers take turns.
+    pub stores: Vec<StoreKind>,
+    /// The hub gets a key for Stripe's API, which `standins::stripe` plays.
+    pub stripe_is_asked: bool,
     /// The app that sells.
     pub bundle_id: String,
 }
@@ -54,6 +62,8 @@ impl Default for SimulationOptions {
             disorder: Disorder::default(),
             patience: Duration::from_secs(120),
             environment: "Production",
+            stores: vec![StoreKind::AppStore],
+            stripe_is_asked: false,
             bundle_id: "com.example.paidup".to_owned(),
         }
     }
@@ -79,10 +89,23 @@ pub enum SimulationError {
 /// Where to send.
 #[derive(Clone)]
 pub struct Target {
-    /// `.../ingest/{source_id}` of a source that trusts [`Simulation::store`]'s root.
-    pub ingest_url: String,
+    /// Of each store `.../ingest/{source_id}` of a source that trusts it.
+    pub ingest_urls: BTreeMap<StoreKind, String>,
     /// A receiver of the hub's events, to measure latencies with.
     pub receiver: Option<Arc<Receiver>>,
+}
+
+impl Target {
+    /// The sources that were made.
+    #[must_use]
+    pub fn of(setup: &Setup, receiver: Option<Arc<Receiver>>) -> Target {
+        let ingest_urls = setup.sources.iter().map(|made| (made.store, made.ingest_url.clone())).collect();
+        Target { ingest_urls, receiver }
+    }
+
+    fn url(&self, store: StoreKind) -> Arc<str> {
+        Arc::from(self.ingest_urls.get(&store).map(String::as_str).unwrap_or_default())
+    }
 }
 
 /// How a run went.
@@ -105,6 +128,7 @@ pub struct Summary {
 pub struct Simulation {
     options: SimulationOptions,
     store: Arc<AppStore>,
+    stripe: Arc<Stripe>,
     counters: Arc<Counters>,
     truth: Arc<Mutex<Truth>>,
     client: reqwest::Client,
@@ -118,37 +142,51 @@ impl Simulation {
             app_apple_id: 1_470_000_001,
             environment: options.environment,
         };
+        let is_live = options.environment == "Production";
+        let stripe = Stripe::new(options.seed, Shape::of_seed(options.seed), is_live);
         Ok(Simulation {
             options,
             store: Arc::new(AppStore::new(app)?),
+            stripe: Arc::new(stripe),
             counters: Arc::new(Counters::default()),
             truth: Arc::new(Mutex::new(Truth::default())),
             client: edge::client()?,
         })
     }
 
-    /// The store, for its root certificate and for forgeries.
+    /// Stripe, for its secrets and for its API.
+    #[must_use]
+    pub fn stripe(&self) -> Arc<Stripe> {
+        Arc::clone(&self.stripe)
+    }
+
+    /// The App Store, for its root certificate and for forgeries.
     #[must_use]
     pub fn store(&self) -> &AppStore {
         &self.store
     }
 
-    /// Makes the source, the catalogue and these destinations in a hub, through its API.
+    /// Makes the sources, the catalogue and these destinations in a hub, through its API.
     pub async fn setup(
         &self,
         hub_url: &str,
         admin_key: &str,
         destinations: &[NewDestination],
     ) -> Result<Setup, HubError> {
-        setup::setup(&self.hub(hub_url, admin_key), &self.store, destinations).await
+        let seller = |kind: &StoreKind| match kind {
+            StoreKind::AppStore => Seller::AppStore(&self.store),
+            StoreKind::Stripe => Seller::Stripe(&self.stripe, self.options.stripe_is_asked),
+        };
+        let sellers: Vec<_> = self.options.stores.iter().map(seller).collect();
+        setup::setup(&self.hub(hub_url, admin_key), &sellers, destinations).await
     }
 
     /// Sends everything that the population tells, until it is told or `stop` is cancelled.
     pub async fn run(&self, target: &Target, stop: &CancellationToken) -> Summary {
         let line = Line {
             client: self.client.clone(),
-            ingest_url: Arc::from(target.ingest_url.as_str()),
-            store: Arc::clone(&self.store),
+            app_store: Desk { store: Arc::clone(&self.store), ingest_url: target.url(StoreKind::AppStore) },
+            stripe: Desk { store: Arc::clone(&self.stripe), ingest_url: target.url(StoreKind::Stripe) },
             counters: Arc::clone(&self.counters),
             truth: Arc::clone(&self.truth),
             receiver: target.receiver.clone(),
@@ -176,7 +214,11 @@ impl Simulation {
             horizon: self.horizon(),
             ..PopulationOptions::default()
         };
-        Population::new(options, calendar, self.store.app().clone())
+        let shop = |kind: &StoreKind| match kind {
+            StoreKind::AppStore => Shop::AppStore(self.store.app().clone()),
+            StoreKind::Stripe => Shop::Stripe(self.stripe.pen().shape),
+        };
+        Population::new(options, calendar, self.options.stores.iter().map(shop).collect())
     }
 
     /// The dates of a run that begins at `now_ms`.

@@ -4,18 +4,23 @@
 
 use crate::catalogue::{Kind, Plan};
 use crate::lives::Told;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How a purchase stands, in the words of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
+    /// The first payment is open.
+    Pending,
     /// Access.
     Active,
     /// The charge failed, access stays.
     Grace,
     /// The charge failed, access is gone, the store keeps trying.
     BillingRetry,
+    /// Paused, no access.
+    Paused,
     /// Ended.
     Expired,
     /// Refunded or withdrawn.
@@ -27,9 +32,11 @@ impl State {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            State::Pending => "pending",
             State::Active => "active",
             State::Grace => "grace",
             State::BillingRetry => "billing_retry",
+            State::Paused => "paused",
             State::Expired => "expired",
             State::Revoked => "revoked",
         }
@@ -40,7 +47,7 @@ impl State {
     pub const fn has_access(self) -> bool {
         match self {
             State::Active | State::Grace => true,
-            State::BillingRetry | State::Expired | State::Revoked => false,
+            State::Pending | State::BillingRetry | State::Paused | State::Expired | State::Revoked => false,
         }
     }
 }
@@ -63,6 +70,8 @@ pub struct After {
     pub will_renew: Option<bool>,
     /// The product in force.
     pub plan: &'static Plan,
+    /// The store's id of it: Apple's product, Stripe's price.
+    pub product_id: Cow<'static, str>,
     /// Start of the period, as stamped (milliseconds since 1970).
     pub starts_at: i64,
     /// Its end, as stamped; absent for one-time purchases.
@@ -80,7 +89,7 @@ pub struct After {
 /// Everything that is true of a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurchaseTruth {
-    /// Its customer's `appAccountToken`, if there is one.
+    /// The id that the hub must know its customer by, if there is one.
     pub customer: Option<Arc<str>>,
     /// How it stands after the latest notification.
     pub now: After,
@@ -147,7 +156,7 @@ impl Truth {
         &self.purchases
     }
 
-    /// Customers with an `appAccountToken`, and their purchases.
+    /// Customers that a hub must know by an id, and their purchases.
     #[must_use]
     pub fn customers(&self) -> BTreeMap<Arc<str>, Vec<Arc<str>>> {
         let mut customers: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();

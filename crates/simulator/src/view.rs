@@ -15,20 +15,45 @@ pub struct Picture {
     pub title: String,
     /// Lines below it, such as where to look.
     pub notes: Vec<String>,
-    /// Notifications that the hub has accepted.
-    pub notifications: u64,
+    /// Notifications that the hub has accepted, by store.
+    pub notifications: Vec<(String, u64)>,
     /// Events that it told.
     pub events: u64,
-    /// Deliveries that arrived, over all destinations.
-    pub delivered: u64,
-    /// Deliveries that did not arrive yet.
-    pub waiting: u64,
+    /// What arrived and what did not arrive yet, by destination; empty where only sending is looked at.
+    pub destinations: Vec<Arrivals>,
     /// Requests that had to be tried again.
     pub retried: u64,
-    /// From notification to delivery: half of them, and 99 of 100, within this many milliseconds.
+    /// Half of them, and 99 of 100, within this many milliseconds: from notification to delivery, or to the answer where
+    /// there are no destinations.
     pub latency_ms: Option<(f64, f64)>,
     /// The last messages, newest first.
     pub messages: Vec<String>,
+}
+
+/// One destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Its name.
+    pub name: String,
+    /// Deliveries that arrived.
+    pub delivered: u64,
+    /// Events that it has yet to be told, or to be told again.
+    pub waiting: u64,
+}
+
+impl Picture {
+    fn accepted(&self) -> u64 {
+        self.notifications.iter().map(|(_, count)| count).sum()
+    }
+
+    fn delivered(&self) -> u64 {
+        self.destinations.iter().map(|one| one.delivered).sum()
+    }
+
+    /// Over all destinations.
+    fn waiting(&self) -> u64 {
+        self.destinations.iter().map(|one| one.waiting).sum()
+    }
 }
 
 /// Narrower than this is treated as this.
@@ -54,15 +79,14 @@ pub fn frame(picture: &Picture, elapsed: Duration, width: usize, color: bool) ->
     };
     let mut lines = vec![paint(BOLD, &picture.title)];
     lines.extend(picture.notes.iter().map(|note| paint(DIM, note)));
-    let rate = per_second(picture.notifications, elapsed);
+    let rate = per_second(picture.accepted(), elapsed);
     lines.push(String::new());
-    lines.push(paint("", &format!("  notifications in {:>10}   {rate:.1}/s", grouped(picture.notifications))));
-    lines.push(paint("", &format!("  events           {:>10}", grouped(picture.events))));
-    let latency =
-        picture.latency_ms.map(|(p50, p99)| format!("   p50 {p50:.1} ms  p99 {p99:.1} ms")).unwrap_or_default();
-    lines.push(paint(GREEN, &format!("  delivered        {:>10}{latency}", grouped(picture.delivered))));
-    let waiting = if picture.waiting > 0 { YELLOW } else { "" };
-    lines.push(paint(waiting, &format!("  waiting          {:>10}", grouped(picture.waiting))));
+    let answered = if picture.destinations.is_empty() { latency(picture) } else { String::new() };
+    lines.push(paint("", &format!("  notifications in {:>10}   {rate:.1}/s{answered}", grouped(picture.accepted()))));
+    for (store, count) in &picture.notifications {
+        lines.push(paint(DIM, &format!("    {store:<15}{:>10}", grouped(*count))));
+    }
+    lines.extend(outgoing(picture).into_iter().map(|(style, text)| paint(style, &text)));
     if picture.retried > 0 {
         lines.push(paint(YELLOW, &format!("  tried again      {:>10}", grouped(picture.retried))));
     }
@@ -75,16 +99,40 @@ pub fn frame(picture: &Picture, elapsed: Duration, width: usize, color: bool) ->
     lines
 }
 
+fn latency(picture: &Picture) -> String {
+    picture.latency_ms.map(|(p50, p99)| format!("   p50 {p50:.1} ms  p99 {p99:.1} ms")).unwrap_or_default()
+}
+
+/// What the hub tells, and to whom; nothing where nobody looks at that.
+fn outgoing(picture: &Picture) -> Vec<(&'static str, String)> {
+    if picture.destinations.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![("", format!("  events           {:>10}", grouped(picture.events)))];
+    let delivered = grouped(picture.delivered());
+    lines.push((GREEN, format!("  delivered        {delivered:>10}{}", latency(picture))));
+    for one in &picture.destinations {
+        let waiting = if one.waiting > 0 { format!("   {} waiting", grouped(one.waiting)) } else { String::new() };
+        lines.push((DIM, format!("    {:<15}{:>10}{waiting}", one.name, grouped(one.delivered))));
+    }
+    let style = if picture.waiting() > 0 { YELLOW } else { "" };
+    lines.push((style, format!("  waiting          {:>10}", grouped(picture.waiting()))));
+    lines
+}
+
 /// One line for logs and pipes.
 #[must_use]
 pub fn line(picture: &Picture, elapsed: Duration) -> String {
+    let stores: String = picture.notifications.iter().map(|(store, count)| format!(" {store}={count}")).collect();
+    let destinations: String =
+        picture.destinations.iter().map(|one| format!(" {}={}", one.name, one.delivered)).collect();
     format!(
-        "{:.0}s notifications={} events={} delivered={} waiting={} retried={}",
+        "{:.0}s notifications={}{stores} events={} delivered={}{destinations} waiting={} retried={}",
         elapsed.as_secs_f64(),
-        picture.notifications,
+        picture.accepted(),
         picture.events,
-        picture.delivered,
-        picture.waiting,
+        picture.delivered(),
+        picture.waiting(),
         picture.retried
     )
 }
@@ -243,10 +291,12 @@ mod tests {
         Picture {
             title: "paidup demo on http://127.0.0.1:8484".to_owned(),
             notes: vec!["dashboard: http://127.0.0.1:8484/".to_owned()],
-            notifications: 1_234_567,
+            notifications: vec![("app_store".to_owned(), 1_000_000), ("stripe".to_owned(), 234_567)],
             events: 3_000,
-            delivered: 2_990,
-            waiting: 10,
+            destinations: vec![
+                Arrivals { name: "webhook".to_owned(), delivered: 2_000, waiting: 0 },
+                Arrivals { name: "discord".to_owned(), delivered: 990, waiting: 10 },
+            ],
             retried: 0,
             latency_ms: Some((2.34, 14.06)),
             messages: vec!["😺 Customer [ab\\_c](https://x/y) just started a subscription.".to_owned()],
@@ -261,8 +311,12 @@ mod tests {
             "dashboard: http://127.0.0.1:8484/",
             "",
             "  notifications in  1,234,567   12345.7/s",
+            "    app_store       1,000,000",
+            "    stripe            234,567",
             "  events                3,000",
             "  delivered             2,990   p50 2.3 ms  p99 14.1 ms",
+            "    webhook             2,000",
+            "    discord               990   10 waiting",
             "  waiting                  10",
             "",
             "  Discord",
@@ -271,7 +325,8 @@ mod tests {
         assert_eq!(lines, expected);
         assert_eq!(
             line(&picture(), Duration::from_secs(100)),
-            "100s notifications=1234567 events=3000 delivered=2990 waiting=10 retried=0"
+            "100s notifications=1234567 app_store=1000000 stripe=234567 events=3000 delivered=2990 webhook=2000 discord=990 \
+             waiting=10 retried=0"
         );
     }
 

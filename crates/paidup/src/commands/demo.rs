@@ -1,8 +1,9 @@
-//! `paidup demo`: a hub, a simulated App Store with its customers, and stand-ins for Discord and a webhook receiver, all
+//! `paidup demo`: a hub, simulated stores with their customers, and stand-ins for the vendors that it asks and tells, all
 //! on loopback over real HTTP. With `--for` it ends by itself, with a table: what came in, what was told, what arrived,
 //! and whether the hub's picture of every customer is the simulator's.
 
 use super::serve::{self, Running};
+use super::simulate::{self, DisorderArguments};
 use anyhow::{Context, Result, bail};
 use paidup_hub::clock::{Chance, SystemChance};
 use paidup_hub::config::Config;
@@ -12,11 +13,12 @@ use paidup_simulator::setup::NewDestination;
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Summary, Target};
 use paidup_simulator::standins::discord::{Discord, DiscordOptions};
 use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
-use paidup_simulator::view::{Picture, Screen};
+use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
+use paidup_simulator::stores::StoreKind;
+use paidup_simulator::view::{Arrivals, Picture, Screen};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +46,8 @@ pub(crate) struct Arguments {
     /// Ends after this time with a table, e.g. 60s or 2m. Without it: until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     span: Option<Duration>,
+    #[command(flatten)]
+    disorder: DisorderArguments,
     /// The table as JSON, and no live view.
     #[arg(long)]
     json: bool,
@@ -61,16 +65,42 @@ fn time(text: &str) -> Result<Duration, String> {
     if (10..=86_400).contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err("10s to 24h".to_owned()) }
 }
 
+/// The stores that are played.
+const STORES: &[StoreKind] = &[StoreKind::AppStore];
+/// How often the live view counts what waits.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The stand-ins.
+struct Standins {
+    discord: Discord,
+    receiver: Arc<Receiver>,
+    stripe_api: StripeApi,
+}
+
+/// What waits for each destination, in the order in which they were made.
+type Waiting = Mutex<Vec<u64>>;
+
 /// Everything that runs.
 struct Stage {
     running: Running,
     url: String,
     key: String,
-    discord: Discord,
-    receiver: Arc<Receiver>,
+    standins: Standins,
     simulation: Arc<Simulation>,
     target: Target,
+    destinations: Vec<String>,
+    waiting: Waiting,
 }
+
+impl Stage {
+    /// What arrived, in the order in which destinations were made.
+    fn delivered(&self) -> [u64; 2] {
+        [self.standins.receiver.report().distinct, self.standins.discord.report().embeds]
+    }
+}
+
+/// The destinations, by the words of the table.
+const DESTINATIONS: [&str; 2] = ["webhook", "discord"];
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     if !(arguments.speed.is_finite() && arguments.speed > 0.0) {
@@ -105,8 +135,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage> {
-    let discord = Discord::start(DiscordOptions::default()).await?;
-    let receiver = Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await?);
+    let simulation = Arc::new(Simulation::new(simulation_options(arguments))?);
+    let standins = Standins {
+        discord: Discord::start(DiscordOptions::default()).await?,
+        receiver: Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await?),
+        stripe_api: StripeApi::start(simulation.stripe(), StripeApiOptions::default()).await?,
+    };
     let chance: &dyn Chance = &SystemChance;
     let key: String = chance.key().iter().map(|byte| format!("{byte:02x}")).collect();
     let settings = [
@@ -114,13 +148,26 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
         ("PAIDUP_DATABASE_URL", format!("sqlite:{}", folder.join("paidup.db").display())),
         ("PAIDUP_ADMIN_KEY", key.clone()),
         ("PAIDUP_ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
-        ("PAIDUP_DISCORD_API_URL", discord.api_url()),
+        ("PAIDUP_DISCORD_API_URL", standins.discord.api_url()),
+        ("PAIDUP_STRIPE_API_URL", standins.stripe_api.url()),
         ("PAIDUP_LOG", "error".to_owned()),
     ];
     let config = Config::load(settings.map(|(name, value)| (name.to_owned(), value)), None)?;
     serve::log_to_stderr(&config)?;
     let running = serve::start(config).await?;
     let url = format!("http://{}", running.address);
+    let webhook = standins.discord.add_webhook(1);
+    let destinations = [
+        NewDestination::webhook("receiver", &standins.receiver.url(), SECRET),
+        NewDestination::discord("#sales", &Discord::webhook_url(&webhook)),
+    ];
+    let setup = simulation.setup(&url, &key, &destinations).await.context("the hub was not set up")?;
+    let target = Target::of(&setup, Some(standins.receiver.clone()));
+    let destinations = setup.destination_ids;
+    Ok(Stage { running, url, key, standins, simulation, target, destinations, waiting: Waiting::default() })
+}
+
+fn simulation_options(arguments: &Arguments) -> SimulationOptions {
     let months = match arguments.span {
         Some(span) => {
             let told = span.saturating_sub(SETTLING).as_secs_f64() * arguments.speed / MONTH_SECONDS;
@@ -128,64 +175,58 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
         }
         None => 60,
     };
-    let options = SimulationOptions {
+    SimulationOptions {
         customers: arguments.customers,
         seed: arguments.seed,
         speed: SimulationOptions::default().speed * arguments.speed,
         months,
+        stores: STORES.to_vec(),
+        stripe_is_asked: true,
+        disorder: arguments.disorder.disorder(),
         ..SimulationOptions::default()
-    };
-    let simulation = Arc::new(Simulation::new(options)?);
-    let webhook = discord.add_webhook(1);
-    let destinations = [
-        NewDestination::webhook("receiver", &receiver.url(), SECRET),
-        NewDestination::discord("#sales", &Discord::webhook_url(&webhook)),
-    ];
-    let setup = simulation.setup(&url, &key, &destinations).await.context("the hub was not set up")?;
-    let target = Target { ingest_url: setup.ingest_url, receiver: Some(receiver.clone()) };
-    Ok(Stage { running, url, key, discord, receiver, simulation, target })
+    }
 }
-
-/// How often the live view counts what waits.
-const LOOK: Duration = Duration::from_millis(500);
 
 fn show(stage: Arc<Stage>, ended: CancellationToken) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        let waiting = AtomicU64::new(0);
-        let look = async {
-            loop {
-                // A look that fails shows the last one.
-                if let Ok(count) = undelivered(&stage.running.hub).await {
-                    waiting.store(count, Ordering::Relaxed);
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let picture = || {
-            let counters = stage.simulation.snapshot();
-            let report = stage.receiver.report();
-            let events = *stage.running.hub.recent().changes().borrow();
-            let newest = stage.discord.messages().into_iter().rev().take(8);
-            let latency = stage.receiver.latency_ms(50.0).zip(stage.receiver.latency_ms(99.0));
-            Picture {
-                title: format!("paidup demo   {}", stage.url),
-                notes: vec![format!("admin key {}   Ctrl-C ends it", stage.key)],
-                notifications: counters.accepted,
-                events,
-                delivered: report.distinct + stage.discord.report().embeds,
-                waiting: waiting.load(Ordering::Relaxed),
-                retried: counters.retried,
-                latency_ms: latency,
-                messages: newest
-                    .flat_map(|message| message.text().lines().map(str::to_owned).collect::<Vec<_>>())
-                    .collect(),
-            }
-        };
-        tokio::select! {
-            () = Screen::default().show(&ended, picture) => {}
-            () = look => {}
-        }
+        let looking = look(&stage, &ended);
+        let picture = || picture(&stage);
+        tokio::join!(looking, Screen::default().show(&ended, picture));
     })
+}
+
+/// Asks the hub what is waiting, again and again.
+async fn look(stage: &Stage, ended: &CancellationToken) {
+    while !ended.is_cancelled() {
+        // A picture that is a moment old is still a picture.
+        if let Ok(waiting) = undelivered(stage).await {
+            *stage.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = ended.cancelled() => {}
+        }
+    }
+}
+
+fn picture(stage: &Stage) -> Picture {
+    let counters = stage.simulation.snapshot();
+    let receiver = &stage.standins.receiver;
+    let newest = stage.standins.discord.messages().into_iter().rev().take(8);
+    let waiting = stage.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let waiting = waiting.into_iter().chain(std::iter::repeat(0));
+    let arrivals =
+        |((name, delivered), waiting): ((&&str, u64), u64)| Arrivals { name: (*name).to_owned(), delivered, waiting };
+    Picture {
+        title: format!("paidup demo   {}", stage.url),
+        notes: vec![format!("admin key {}   Ctrl-C ends it", stage.key)],
+        notifications: simulate::by_store(&counters),
+        events: *stage.running.hub.recent().changes().borrow(),
+        destinations: DESTINATIONS.iter().zip(stage.delivered()).zip(waiting).map(arrivals).collect(),
+        retried: counters.retried,
+        latency_ms: receiver.latency_ms(50.0).zip(receiver.latency_ms(99.0)),
+        messages: newest.flat_map(|message| message.text().lines().map(str::to_owned).collect::<Vec<_>>()).collect(),
+    }
 }
 
 /// What it came to.
@@ -195,7 +236,8 @@ struct Outcome {
     told_to_discord: u64,
     receiver: paidup_simulator::standins::receiver::Report,
     discord: paidup_simulator::standins::discord::Report,
-    undelivered: u64,
+    stripe_api: paidup_simulator::standins::stripe::Report,
+    undelivered: Vec<u64>,
     comparison: Comparison,
 }
 
@@ -206,10 +248,11 @@ async fn settle(stage: &Stage, summary: Summary) -> Result<Outcome> {
     let until = Instant::now() + PATIENCE;
     let comparison = loop {
         let head = hub.store().head(0).await?;
-        let arrived = stage.receiver.report().distinct >= head && undelivered(hub).await? == 0;
+        let waiting: u64 = undelivered(stage).await?.iter().sum();
+        let arrived = stage.standins.receiver.report().distinct >= head && waiting == 0;
         let is_late = Instant::now() > until;
         if arrived || is_late {
-            let comparison = stage.simulation.compare(&stage.url, &stage.key, Some(&stage.receiver)).await?;
+            let comparison = stage.simulation.compare(&stage.url, &stage.key, Some(&stage.standins.receiver)).await?;
             if is_late || comparison.is_clean() {
                 break comparison;
             }
@@ -221,21 +264,27 @@ async fn settle(stage: &Stage, summary: Summary) -> Result<Outcome> {
         summary,
         events,
         told_to_discord,
-        receiver: stage.receiver.report(),
-        discord: stage.discord.report(),
-        undelivered: undelivered(hub).await?,
+        receiver: stage.standins.receiver.report(),
+        discord: stage.standins.discord.report(),
+        stripe_api: stage.standins.stripe_api.report(),
+        undelivered: undelivered(stage).await?,
         comparison,
     })
 }
 
-/// Events that some destination has yet to deliver.
-async fn undelivered(hub: &paidup_hub::Hub) -> Result<u64> {
-    let mut count = 0;
+/// Events that each destination has yet to deliver, in the order in which they were made.
+async fn undelivered(stage: &Stage) -> Result<Vec<u64>> {
+    let hub = &stage.running.hub;
+    let mut counts = vec![0; stage.destinations.len()];
     for destination in hub.list_destinations().await? {
         let parked = hub.store().parked(destination.id, 1_000).await?.len() as u64;
-        count += destination.behind + parked;
+        let id = destination.id.to_string();
+        let place = stage.destinations.iter().position(|made| *made == id);
+        if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+            *count = destination.behind + parked;
+        }
     }
-    Ok(count)
+    Ok(counts)
 }
 
 /// Events in the log, and messages that they are to Discord.
@@ -256,7 +305,9 @@ async fn count(stage: &Stage) -> Result<(u64, u64)> {
 
 impl Outcome {
     fn lost(&self) -> u64 {
-        self.summary.counters.given_up + self.events.saturating_sub(self.receiver.distinct) + self.undelivered
+        self.summary.counters.given_up
+            + self.events.saturating_sub(self.receiver.distinct)
+            + self.undelivered.iter().sum::<u64>()
     }
 
     fn passes(&self) -> bool {
@@ -268,13 +319,15 @@ impl Outcome {
             && self.receiver.bad_signature == 0
             && self.discord.violations.is_empty()
             && self.discord.refused == 0
+            && self.stripe_api.wrong.is_empty()
+            && self.stripe_api.unauthorized == 0
     }
 
     fn to_json(&self) -> Value {
         json!({
             "lost": self.lost(), "passed": self.passes(), "notifications": self.summary.counters.accepted, "events": self.events,
             "webhook": self.receiver, "discord": self.discord, "discord_messages_due": self.told_to_discord,
-            "undelivered": self.undelivered, "simulation": self.summary, "comparison": self.comparison
+            "stripe_api": self.stripe_api, "undelivered": self.undelivered.iter().sum::<u64>(), "simulation": self.summary, "comparison": self.comparison
         })
     }
 
@@ -288,6 +341,17 @@ impl Outcome {
         println!(
             "notifications    {:>8} told, {} accepted in {:.0} s ({:.0}/s), p99 {:.1} ms",
             counters.told, counters.accepted, self.summary.seconds, self.summary.rate, counters.p99_ms
+        );
+        for (store, figures) in &counters.by_store {
+            println!("  {:<15}{:>8} told, {} accepted", store.to_string(), figures.told, figures.accepted);
+        }
+        println!(
+            "stripe's API     {:>8} calls, {} answered, {} unknown, {} answers 429, {} wrong calls",
+            self.stripe_api.calls,
+            self.stripe_api.answered,
+            self.stripe_api.missing,
+            self.stripe_api.limited,
+            self.stripe_api.wrong.len()
         );
         println!("events           {:>8}", self.events);
         println!(
@@ -314,7 +378,8 @@ impl Outcome {
         for one in self.comparison.differences.iter().take(20) {
             println!("  {} {}: expected {}, the hub says {}", one.subject, one.what, one.expected, one.found);
         }
-        for refusal in counters.refusals.iter().chain(&self.discord.violations).chain(&self.discord.refusals) {
+        let refused = counters.refusals.iter().chain(&self.discord.violations).chain(&self.discord.refusals);
+        for refusal in refused.chain(&self.stripe_api.wrong) {
             println!("  {refusal}");
         }
         println!("lost: {}", self.lost());

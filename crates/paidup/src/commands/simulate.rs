@@ -1,8 +1,11 @@
-//! `paidup simulate --to URL`: a simulated population's signed store traffic, sent to a running hub.
+//! `paidup simulate --to URL`: a simulated population's signed store traffic, sent to a running hub. With Stripe among the
+//! stores it also plays Stripe's API, if it is told where.
 
 use anyhow::{Context, Result, bail};
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Summary, Target};
-use paidup_simulator::traffic::{Disorder, Pace};
+use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
+use paidup_simulator::stores::StoreKind;
+use paidup_simulator::traffic::{Disorder, Pace, Snapshot};
 use paidup_simulator::view::{Picture, Screen};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,9 +34,15 @@ pub(crate) struct Arguments {
     /// Notifications a second instead of the pace of life.
     #[arg(long)]
     rate: Option<f64>,
-    /// Of 100 notifications, so many are sent twice.
-    #[arg(long, default_value_t = 0)]
-    repeat: u64,
+    /// Where customers buy: app_store, stripe, or both with a comma between.
+    #[arg(long, value_delimiter = ',', default_value = "app_store", value_name = "STORES")]
+    stores: Vec<StoreKind>,
+    /// Plays Stripe's API on this port of 127.0.0.1 and gives the hub a key for it. The hub must have been started with
+    /// PAIDUP_STRIPE_API_URL=http://127.0.0.1:PORT. Without it the hub has to do with Stripe's events alone.
+    #[arg(long, value_name = "PORT")]
+    stripe_api_port: Option<u16>,
+    #[command(flatten)]
+    disorder: DisorderArguments,
     /// Of 100 notifications, so many change places with the next of their purchase.
     #[arg(long, default_value_t = 0)]
     reorder: u64,
@@ -48,25 +57,54 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// What goes wrong on the way; the demo takes them too.
+#[derive(clap::Args)]
+pub(super) struct DisorderArguments {
+    /// Of 100 notifications, so many are sent twice.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    repeat: u64,
+    /// Sends no purchase's notifications in order, and mixes those of different purchases.
+    #[arg(long)]
+    shuffle: bool,
+}
+
+impl DisorderArguments {
+    pub(super) fn disorder(&self) -> Disorder {
+        let shuffle_window = if self.shuffle { SHUFFLE_WINDOW } else { 0 };
+        Disorder { repeat_percent: self.repeat.min(100), shuffle_window, ..Disorder::default() }
+    }
+}
+
+/// How many notifications of a purchase are shuffled together.
+const SHUFFLE_WINDOW: usize = 6;
+
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     if !(arguments.speed.is_finite() && arguments.speed >= 1.0) {
         bail!("--speed is a number of at least 1");
     }
+    let mut stores = arguments.stores;
+    stores.sort_unstable();
+    stores.dedup();
     let options = SimulationOptions {
         customers: arguments.customers,
         seed: arguments.seed,
         speed: arguments.speed,
         months: arguments.months,
         pace: arguments.rate.map_or(Pace::Life, Pace::Rate),
-        disorder: Disorder {
-            repeat_percent: arguments.repeat.min(100),
-            swap_percent: arguments.reorder.min(100),
-            ..Disorder::default()
-        },
+        disorder: Disorder { swap_percent: arguments.reorder.min(100), ..arguments.disorder.disorder() },
+        stores,
+        stripe_is_asked: arguments.stripe_api_port.is_some(),
         environment: if arguments.sandbox { "Sandbox" } else { "Production" },
         ..SimulationOptions::default()
     };
     let simulation = Arc::new(Simulation::new(options)?);
+    let stripe_api = match arguments.stripe_api_port {
+        Some(port) => {
+            let options = StripeApiOptions { port, ..StripeApiOptions::default() };
+            Some(StripeApi::start(simulation.stripe(), options).await.context("Stripe's API cannot be played there")?)
+        }
+        None => None,
+    };
     let setup = simulation.setup(&arguments.to, &arguments.key, &[]).await.context("the hub was not set up")?;
     let stop = CancellationToken::new();
     let asked = super::serve::asked_to_stop()?;
@@ -77,7 +115,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     });
     let done = CancellationToken::new();
     let view = (!arguments.json).then(|| show(&simulation, &arguments.to, done.clone()));
-    let target = Target { ingest_url: setup.ingest_url, receiver: None };
+    let target = Target::of(&setup, None);
     let summary = simulation.run(&target, &stop).await;
     done.cancel();
     if let Some(view) = view {
@@ -87,6 +125,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         true => Some(simulation.compare(&arguments.to, &arguments.key, None).await?),
         false => None,
     };
+    drop(stripe_api);
     let clean = comparison.as_ref().is_none_or(paidup_simulator::compare::Comparison::is_clean);
     if arguments.json {
         let value = serde_json::json!({ "summary": summary, "comparison": comparison });
@@ -111,15 +150,19 @@ fn show(simulation: &Arc<Simulation>, to: &str, done: CancellationToken) -> toki
             let counters = simulation.snapshot();
             Picture {
                 title: title.clone(),
-                notifications: counters.accepted,
+                notifications: by_store(&counters),
                 retried: counters.retried,
-                waiting: counters.told.saturating_sub(counters.accepted + counters.given_up),
                 latency_ms: (counters.accepted > 0).then_some((counters.p50_ms, counters.p99_ms)),
                 ..Picture::default()
             }
         };
         Screen::default().show(&done, picture).await;
     })
+}
+
+/// What the hub has accepted, by store.
+pub(super) fn by_store(counters: &Snapshot) -> Vec<(String, u64)> {
+    counters.by_store.iter().map(|(store, figures)| (store.to_string(), figures.accepted)).collect()
 }
 
 fn print(summary: &Summary) {

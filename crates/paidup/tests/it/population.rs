@@ -50,7 +50,7 @@ async fn lives(disorder: Disorder) {
     let simulation = Simulation::new(options).expect("a simulation");
     let destinations = [NewDestination::webhook("receiver", &receiver.url(), SECRET)];
     let setup = simulation.setup(&url, ADMIN_KEY, &destinations).await.expect("set up");
-    let target = Target { ingest_url: setup.ingest_url, receiver: Some(receiver.clone()) };
+    let target = Target::of(&setup, Some(receiver.clone()));
     let summary = simulation.run(&target, &CancellationToken::new()).await;
     assert_eq!(summary.counters.given_up, 0, "{:?}", summary.counters.refusals);
     assert!(summary.counters.accepted > 200, "{}", summary.counters.accepted);
@@ -67,7 +67,7 @@ async fn a_population_in_order_is_as_the_simulator_says() {
 
 #[tokio::test]
 async fn a_population_repeated_reordered_and_with_lost_answers_is_as_the_simulator_says() {
-    lives(Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10 }).await;
+    lives(Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10, shuffle_window: 0 }).await;
 }
 
 #[tokio::test]
@@ -78,10 +78,11 @@ async fn every_named_forgery_is_refused() {
     let setup = simulation.setup(&url, ADMIN_KEY, &[]).await.expect("set up");
     let mut population = simulation.population(simulation.calendar(hub.hub.clock().now().as_millis()));
     let told = population.next().expect("a notification");
-    let forgeries = forgeries::all(simulation.store(), &told.notification).expect("forgeries");
+    let said = told.app_store().expect("Apple's notification");
+    let forgeries = forgeries::all(simulation.store(), said).expect("forgeries");
     assert!(forgeries.len() >= 20, "{}", forgeries.len());
     for forgery in forgeries {
-        let answer = hub.ingest(&setup.source_id, &forgery.body).await;
+        let answer = hub.ingest(&setup.sources[0].id, &forgery.body).await;
         assert!(forgery.answers.contains(&answer.status), "{}: {} {}", forgery.name, answer.status, answer.body);
         assert!(!answer.body["detail"].as_str().unwrap_or_default().is_empty(), "{}", forgery.name);
     }

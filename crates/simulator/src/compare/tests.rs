@@ -1,6 +1,6 @@
 use super::*;
 use crate::calendar::Calendar;
-use crate::population::{Population, PopulationOptions};
+use crate::population::{Population, PopulationOptions, Shop};
 use crate::stores::app_store::wire::App;
 use serde_json::json;
 
@@ -8,7 +8,8 @@ fn some_truth() -> Truth {
     let app = App { bundle_id: Arc::from("com.example.paidup"), app_apple_id: 1, environment: "Production" };
     let options = PopulationOptions { customers: 150, seed: 4, ..PopulationOptions::default() };
     let mut truth = Truth::default();
-    Population::new(options, Calendar::new(1_767_225_600_000, 432_000.0), app).for_each(|told| truth.learn(&told));
+    let calendar = Calendar::new(1_767_225_600_000, 432_000.0);
+    Population::new(options, calendar, vec![Shop::AppStore(app)]).for_each(|told| truth.learn(&told));
     truth
 }
 
@@ -16,7 +17,7 @@ fn shown(id: &str, truth: &PurchaseTruth) -> Value {
     let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).unwrap().to_string();
     let now = &truth.now;
     json!({
-        "store_purchase_id": id, "product_id": now.plan.id, "state": now.state.word(), "will_renew": now.will_renew,
+        "store_purchase_id": id, "product_id": now.product_id, "state": now.state.word(), "will_renew": now.will_renew,
         "period": {"starts_at": at(now.starts_at), "ends_at": now.ends_at.map(at)},
         "grace_ends_at": now.grace_ends_at.map(at),
     })

@@ -6,10 +6,21 @@ use std::collections::BTreeSet;
 
 const START: i64 = 1_767_225_600_000;
 
+fn some_app() -> Shop {
+    Shop::AppStore(App { bundle_id: Arc::from("com.example.paidup"), app_apple_id: 1, environment: "Production" })
+}
+
 fn told(customers: u32, seed: u64, speed: f64) -> Vec<Told> {
-    let app = App { bundle_id: Arc::from("com.example.paidup"), app_apple_id: 1, environment: "Production" };
+    told_in(vec![some_app()], customers, seed, speed)
+}
+
+fn told_in(shops: Vec<Shop>, customers: u32, seed: u64, speed: f64) -> Vec<Told> {
     let options = PopulationOptions { customers, seed, ..PopulationOptions::default() };
-    Population::new(options, Calendar::new(START, speed), app).collect()
+    Population::new(options, Calendar::new(START, speed), shops).collect()
+}
+
+fn signed(told: &Told) -> i64 {
+    told.app_store().unwrap().signed_date
 }
 
 fn lives(told: &[Told]) -> BTreeMap<Arc<str>, Vec<&Told>> {
@@ -22,16 +33,20 @@ fn lives(told: &[Told]) -> BTreeMap<Arc<str>, Vec<&Told>> {
 
 #[test]
 fn a_few_hundred_customers_live_every_kind_of_life() {
-    let seen: BTreeSet<Turn> = told(800, 7, 432_000.0).iter().map(|told| told.turn).collect();
+    let shops = vec![some_app(), Shop::Stripe(Shape::Basil)];
+    let all = told_in(shops, 1_600, 7, 432_000.0);
+    let seen: BTreeSet<Turn> = all.iter().map(|told| told.turn).collect();
     let missing: Vec<_> = Turn::ALL.iter().filter(|turn| !seen.contains(turn)).collect();
     assert!(missing.is_empty(), "never happened: {missing:?}");
 }
 
 #[test]
 fn the_same_seed_tells_the_same_and_another_seed_does_not() {
-    let text = |told: &[Told]| told.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>();
-    assert_eq!(text(&told(40, 3, 432_000.0)), text(&told(40, 3, 432_000.0)));
-    assert_ne!(text(&told(40, 3, 432_000.0)), text(&told(40, 4, 432_000.0)));
+    let both = || vec![some_app(), Shop::Stripe(Shape::Classic)];
+    let text =
+        |seed: u64| told_in(both(), 40, seed, 432_000.0).iter().map(|one| format!("{one:?}")).collect::<Vec<_>>();
+    assert_eq!(text(3), text(3));
+    assert_ne!(text(3), text(4));
 }
 
 #[test]
@@ -41,7 +56,7 @@ fn notifications_come_in_lived_order_and_dates_of_a_purchase_never_tie() {
         assert!(told.windows(2).all(|pair| pair[0].at <= pair[1].at), "speed {speed}");
         for (purchase, life) in lives(&told) {
             for (place, pair) in life.windows(2).enumerate() {
-                let dates = (pair[0].notification.signed_date, pair[1].notification.signed_date);
+                let dates = (signed(pair[0]), signed(pair[1]));
                 assert!(dates.0 < dates.1, "{purchase} at {place}: {dates:?}, speed {speed}");
                 assert_eq!(pair[1].ordinal, pair[0].ordinal + 1);
             }
@@ -54,7 +69,7 @@ fn notifications_come_in_lived_order_and_dates_of_a_purchase_never_tie() {
 #[test]
 fn what_apple_says_is_what_is_true() {
     for told in told(400, 5, 432_000.0) {
-        let (said, after) = (&told.notification, &told.after);
+        let (said, after) = (told.app_store().unwrap(), &told.after);
         let name = format!("{:?} {}/{:?}", told.turn, said.kind, said.subtype);
         let Some(renewal) = &said.renewal else {
             assert_ne!(after.plan.kind, Kind::Subscription, "{name}");
@@ -92,9 +107,11 @@ fn states_follow_each_other_as_they_can() {
                 State::BillingRetry => matches!(from, State::Active | State::Grace),
                 State::Expired => matches!(from, State::Active | State::Grace | State::BillingRetry),
                 State::Revoked => from == State::Active,
+                State::Pending | State::Paused => false,
                 State::Active => match from {
                     State::Active | State::Grace | State::BillingRetry => true,
                     State::Expired => matches!(turn, Turn::Resubscribed | Turn::WonBack),
+                    State::Pending | State::Paused => false,
                     State::Revoked => matches!(turn, Turn::RefundReversed | Turn::Resubscribed | Turn::WonBack),
                 },
             };

@@ -9,6 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
+/// `Stripe-Signature`, and the body.
+type Signed = (String, Vec<u8>);
+
 /// A hub that only takes notifications in, and says no when it is told to.
 #[derive(Clone, Default)]
 struct FakeHub {
@@ -17,6 +20,8 @@ struct FakeHub {
     /// Answers to give before the 200s.
     answers: Arc<Mutex<Vec<u16>>>,
     made: Arc<Mutex<Vec<Value>>>,
+    /// Signatures and bodies of Stripe's events.
+    events: Arc<Mutex<Vec<Signed>>>,
 }
 
 fn decoded(jws: &Value) -> Value {
@@ -24,9 +29,13 @@ fn decoded(jws: &Value) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
-async fn ingest(State(hub): State<FakeHub>, body: Bytes) -> http::StatusCode {
+async fn ingest(State(hub): State<FakeHub>, headers: http::HeaderMap, body: Bytes) -> http::StatusCode {
     if let Some(status) = hub.answers.lock().unwrap().pop() {
         return http::StatusCode::from_u16(status).unwrap();
+    }
+    if let Some(signature) = headers.get("stripe-signature") {
+        hub.events.lock().unwrap().push((signature.to_str().unwrap().to_owned(), body.to_vec()));
+        return http::StatusCode::OK;
     }
     let body: Value = serde_json::from_slice(&body).unwrap();
     let payload = decoded(&body["signedPayload"]);
@@ -61,10 +70,15 @@ impl FakeHub {
     }
 }
 
+fn target(server: &Server) -> Target {
+    let url = |kind: StoreKind| (kind, format!("{}/ingest/{kind}", server.url()));
+    Target { ingest_urls: StoreKind::ALL.iter().copied().map(url).collect(), receiver: None }
+}
+
 async fn run(hub: &FakeHub, options: SimulationOptions) -> (Simulation, Summary) {
     let server = hub.start().await;
     let simulation = Simulation::new(options).unwrap();
-    let target = Target { ingest_url: format!("{}/ingest/src_1", server.url()), receiver: None };
+    let target = target(&server);
     let summary = simulation.run(&target, &CancellationToken::new()).await;
     (simulation, summary)
 }
@@ -111,7 +125,7 @@ async fn a_refused_notification_is_named_and_not_taken_for_true() {
 
 #[tokio::test]
 async fn disorder_repeats_and_swaps_but_loses_nothing() {
-    let disorder = Disorder { repeat_percent: 30, swap_percent: 30, lost_answer_percent: 10 };
+    let disorder = Disorder { repeat_percent: 30, swap_percent: 30, lost_answer_percent: 10, shuffle_window: 0 };
     let (plain, mixed) = (FakeHub::default(), FakeHub::default());
     run(&plain, options()).await;
     let (_, summary) = run(&mixed, SimulationOptions { disorder, ..options() }).await;
@@ -125,12 +139,58 @@ async fn disorder_repeats_and_swaps_but_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_shuffle_leaves_no_purchase_in_order_and_loses_nothing() {
+    let disorder = Disorder { repeat_percent: 20, shuffle_window: 6, ..Disorder::default() };
+    let (plain, mixed) = (FakeHub::default(), FakeHub::default());
+    let (straight, _) = run(&plain, options()).await;
+    let (simulation, summary) = run(&mixed, SimulationOptions { disorder, ..options() }).await;
+    assert_eq!(summary.counters.given_up, 0);
+    let heard = mixed.heard.lock().unwrap().clone();
+    let distinct: std::collections::HashSet<_> = heard.iter().cloned().collect();
+    assert_eq!(distinct.len() as u64, summary.counters.told);
+    assert_eq!(summary.counters.accepted, summary.counters.told, "each is counted once");
+    assert!(heard.len() > distinct.len(), "some come again");
+    let known = |simulation: &Simulation| {
+        let truth = simulation.truth();
+        truth.purchases().values().map(|purchase| (purchase.notifications, purchase.totals.clone())).collect::<Vec<_>>()
+    };
+    let (mut of_straight, mut of_mixed) = (known(&straight), known(&simulation));
+    of_straight.sort();
+    of_mixed.sort();
+    assert_eq!(of_straight, of_mixed);
+    let lanes = mixed.lanes();
+    let long: Vec<_> = lanes.values().filter(|dates| dates.len() > 5).collect();
+    assert!(!long.is_empty());
+    assert!(long.iter().filter(|dates| is_sorted(dates)).count() * 10 < long.len(), "the order is broken everywhere");
+}
+
+#[tokio::test]
+async fn stripes_events_are_signed_for_each_attempt_and_shown_by_its_api_before_they_are_sent() {
+    let hub = FakeHub::default();
+    let stores = vec![StoreKind::AppStore, StoreKind::Stripe];
+    let (simulation, summary) = run(&hub, SimulationOptions { stores, seed: 3, ..options() }).await;
+    assert_eq!(summary.counters.given_up, 0);
+    let stripe = simulation.stripe();
+    let events = hub.events.lock().unwrap();
+    assert!(events.len() > 50 && !hub.heard.lock().unwrap().is_empty(), "{}", events.len());
+    for (header, body) in events.iter() {
+        let at: i64 = header.strip_prefix("t=").unwrap().split(',').next().unwrap().parse().unwrap();
+        let right = crate::stores::stripe::signature(stripe.signing_secret(), at, body);
+        assert!(header.contains(&format!(",v1={right}")), "{header}");
+        assert_eq!(header.matches("v1=").count(), 2, "the secret is being rolled: {header}");
+        let event: Value = serde_json::from_slice(body).unwrap();
+        let object = event["data"]["object"]["id"].as_str().unwrap();
+        assert!(stripe.account().object(object).is_some(), "{object}");
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_run_ends() {
     let hub = FakeHub::default();
     let server = hub.start().await;
     // At this pace the run would take hours.
     let simulation = Simulation::new(SimulationOptions { pace: Pace::Rate(0.01), ..options() }).unwrap();
-    let target = Target { ingest_url: format!("{}/ingest/src_1", server.url()), receiver: None };
+    let target = target(&server);
     let stop = CancellationToken::new();
     stop.cancel();
     assert_eq!(simulation.run(&target, &stop).await.counters.told, 0);
@@ -145,7 +205,8 @@ async fn a_hub_is_set_up_through_its_api() {
     let destinations =
         [NewDestination::discord("team", discord), NewDestination::webhook("app", "http://x/", "whsec_AA==")];
     let setup = simulation.setup(&format!("{}/", server.url()), "key", &destinations).await.unwrap();
-    assert_eq!(setup.ingest_url, format!("{}/ingest/{}", server.url(), setup.source_id));
+    let source = &setup.sources[0];
+    assert_eq!(source.ingest_url, format!("{}/ingest/{}", server.url(), source.id));
     assert_eq!(setup.destination_ids.len(), 2);
     let made = hub.made.lock().unwrap();
     let kinds: Vec<_> = made.iter().filter_map(|one| one["type"].as_str()).collect();

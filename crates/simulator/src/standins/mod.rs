@@ -8,5 +8,6 @@ pub mod intercom;
 pub mod limits;
 pub mod receiver;
 mod server;
+pub mod stripe;
 
 pub use server::Server;

@@ -2,7 +2,7 @@ use super::forgeries;
 use super::wire::{App, Notification};
 use super::*;
 use crate::calendar::Calendar;
-use crate::population::{Population, PopulationOptions};
+use crate::population::{Population, PopulationOptions, Shop};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -19,7 +19,10 @@ fn app() -> App {
 fn some_notification() -> Notification {
     let calendar = Calendar::new(1_767_000_000_000, 432_000.0);
     let options = PopulationOptions { customers: 3, seed: 1, ..PopulationOptions::default() };
-    Population::new(options, calendar, app()).find(|told| told.notification.renewal.is_some()).unwrap().notification
+    let mut said = Population::new(options, calendar, vec![Shop::AppStore(app())])
+        .filter_map(|told| told.app_store().cloned())
+        .filter(|said| said.renewal.is_some());
+    said.next().unwrap()
 }
 
 /// The payload of a JWS whose signature is right by ring's own verification; the leaf's key is found in its DER.

@@ -106,7 +106,7 @@ fn subscriber(teller: &mut Teller, horizon: Lived) {
         period(teller, &mut own);
         let ended = match own.state() {
             State::Active | State::Grace | State::BillingRetry => false,
-            State::Expired | State::Revoked => true,
+            State::Pending | State::Paused | State::Expired | State::Revoked => true,
         };
         if ended && !returns(teller, &mut own) {
             return;
@@ -164,7 +164,7 @@ fn period(teller: &mut Teller, own: &mut Subscription) {
             end(teller, own, ending);
         }
         State::Active => own.expire(teller),
-        State::Grace | State::BillingRetry | State::Expired | State::Revoked => {}
+        State::Pending | State::Grace | State::BillingRetry | State::Paused | State::Expired | State::Revoked => {}
     }
 }
 

@@ -63,6 +63,7 @@ fn tell(teller: &mut Teller, plan: &'static Plan, turn: Turn, transaction: Trans
         state: if refunded { State::Revoked } else { State::Active },
         will_renew: None,
         plan,
+        product_id: plan.id.into(),
         starts_at: transaction.purchase_date,
         ends_at: None,
         grace_ends_at: None,

@@ -4,7 +4,7 @@
 use crate::calendar::{Calendar, Lived};
 use crate::catalogue::Storefront;
 use crate::chance::Chance;
-use crate::lives::{Person, Told, Turn};
+use crate::lives::{Person, Said, Told, Turn};
 use crate::stores::app_store::wire::{App, Notification, Renewal, Transaction};
 use crate::truth::After;
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl Teller {
             ordinal,
             at: self.now,
             turn: draft.turn,
-            notification: Notification {
+            said: Said::AppStore(Box::new(Notification {
                 kind: draft.kind,
                 subtype: draft.subtype,
                 uuid: self.names.uuid(),
@@ -101,7 +101,7 @@ impl Teller {
                 transaction,
                 renewal,
                 consumption_request_reason,
-            },
+            })),
             after: draft.after,
         });
     }

@@ -147,8 +147,9 @@ impl Subscription {
 
     pub(super) fn say(&mut self, teller: &mut Teller, turn: Turn, kind: &'static str, said: Said) {
         let status = match self.state {
-            State::Active => 1,
-            State::Expired => 2,
+            // Apple knows neither an open first payment nor a pause.
+            State::Active | State::Pending => 1,
+            State::Expired | State::Paused => 2,
             State::BillingRetry => 3,
             State::Grace => 4,
             State::Revoked => 5,
@@ -157,6 +158,7 @@ impl Subscription {
             state: self.state,
             will_renew: Some(self.renews),
             plan: self.plan,
+            product_id: self.plan.id.into(),
             starts_at: self.transaction.purchase_date,
             ends_at: self.transaction.expires_date,
             grace_ends_at: self.grace_ends.map(|at| teller.calendar.stamp(at)),
