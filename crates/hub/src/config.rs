@@ -10,6 +10,7 @@ use paidup_lifecycle::dialects::discord::Numbering;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 /// One setting, for people.
@@ -75,7 +76,21 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("PAIDUP_LOG", "info", "which log lines are written, e.g. warn or info,paidup_hub=debug"),
     setting("PAIDUP_LOG_FORMAT", "text", "text or json"),
-    setting("PAIDUP_KEEP_ATTEMPTS_DAYS", "30", "for how many days attempts of deliveries are kept, 1 to 3650"),
+    setting(
+        "PAIDUP_RETENTION_NOTIFICATIONS_DAYS",
+        "0",
+        "for how many days what sources received is kept, byte for byte, up to 36500; 0: for ever. Without it `rebuild` cannot fold the journal",
+    ),
+    setting(
+        "PAIDUP_RETENTION_EVENTS_DAYS",
+        "0",
+        "for how many days events are kept, up to 36500; 0: for ever. One that a destination has yet to be told is kept in any case",
+    ),
+    setting(
+        "PAIDUP_RETENTION_ATTEMPTS_DAYS",
+        "30",
+        "for how many days attempts of deliveries are kept, up to 36500; 0: for ever",
+    ),
 ];
 
 closed_set! {
@@ -195,8 +210,19 @@ pub struct Config {
     pub log: String,
     /// Log format.
     pub log_format: LogFormat,
-    /// Days for which attempts are kept.
-    pub keep_attempts_days: u32,
+    /// How long what is kept.
+    pub retention: Retention,
+}
+
+/// How long what is kept; `None`: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// What sources received.
+    pub notifications: Option<Duration>,
+    /// The log.
+    pub events: Option<Duration>,
+    /// Tries at delivering.
+    pub attempts: Option<Duration>,
 }
 
 impl Config {
@@ -307,6 +333,15 @@ impl Values {
         self.url(name, schemes)?.ok_or_else(|| invalid(name, "must not be empty".to_owned()))
     }
 
+    /// A number of days; 0: for ever.
+    fn days(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+        match self.parse::<u64>(name, "a number of days")? {
+            0 => Ok(None),
+            days @ 1..=36_500 => Ok(Some(Duration::from_secs(days * 86_400))),
+            days => Err(invalid(name, format!("{days} is more than 36500"))),
+        }
+    }
+
     fn check(&self) -> Result<Config, ConfigError> {
         const HTTP: &[&str] = &["http", "https"];
         const WS: &[&str] = &["ws", "wss"];
@@ -330,9 +365,10 @@ impl Values {
             discord_status_numbering: self.parse("PAIDUP_DISCORD_STATUS_NUMBERING", "a known numbering")?,
             log: self.get("PAIDUP_LOG").0.to_owned(),
             log_format: self.parse("PAIDUP_LOG_FORMAT", "a known format")?,
-            keep_attempts_days: match self.parse("PAIDUP_KEEP_ATTEMPTS_DAYS", "a number of days")? {
-                days @ 1..=3650 => days,
-                days => return Err(invalid("PAIDUP_KEEP_ATTEMPTS_DAYS", format!("{days} is not between 1 and 3650"))),
+            retention: Retention {
+                notifications: self.days("PAIDUP_RETENTION_NOTIFICATIONS_DAYS")?,
+                events: self.days("PAIDUP_RETENTION_EVENTS_DAYS")?,
+                attempts: self.days("PAIDUP_RETENTION_ATTEMPTS_DAYS")?,
             },
         })
     }
@@ -468,14 +504,14 @@ mod tests {
         std::fs::write(
             &file,
             format!(
-                "listen = \"0.0.0.0:1\"\nkeep_attempts_days = 7\nadmin_key_file = {key:?}\n\
+                "listen = \"0.0.0.0:1\"\nretention_attempts_days = 7\nadmin_key_file = {key:?}\n\
                  allow_private_targets = [\"10.0.0.0/8\", \"127.0.0.0/8\"]\n"
             ),
         )
         .unwrap();
         let env = [("PAIDUP_LISTEN".to_owned(), "0.0.0.0:2".to_owned())];
         let config = Config::load(env, Some(&file)).unwrap();
-        assert_eq!((config.listen.port(), config.keep_attempts_days), (2, 7));
+        assert_eq!((config.listen.port(), config.retention.attempts), (2, Some(Duration::from_secs(7 * 86_400))));
         assert_eq!(config.allow_private_targets.len(), 2);
         assert_eq!(config.admin_key.unwrap().expose(), "a key of many letters");
         std::fs::write(&file, "lisen = \"0.0.0.0:1\"").unwrap();

@@ -20,6 +20,7 @@ pub mod keys;
 mod links;
 pub mod outbound;
 mod proof_keys;
+mod pruning;
 pub mod rebuild;
 pub mod recent;
 pub mod replay;
@@ -194,23 +195,6 @@ impl Hub {
         self.tasks().spawn(self.clone().run_catalogue());
         self.tasks().spawn(self.clone().run_pruning());
         Ok(())
-    }
-
-    /// Forgets old attempts, once an hour, until the hub stops.
-    async fn run_pruning(self) {
-        let kept = std::time::Duration::from_secs(u64::from(self.config().keep_attempts_days) * 86_400);
-        loop {
-            if let Err(error) = self.store().prune_attempts(self.clock().now().minus(kept)).await {
-                tracing::warn!(%error, "old attempts cannot be forgotten now");
-            }
-            if let Err(error) = self.store().prune_memories(dispatch::MEMORIES_KEPT).await {
-                tracing::warn!(%error, "old memories cannot be forgotten now");
-            }
-            tokio::select! {
-                () = self.stopping().cancelled() => return,
-                () = self.clock().sleep(std::time::Duration::from_secs(3600)) => {}
-            }
-        }
     }
 
     /// Whether notifications can be taken in.

@@ -242,6 +242,14 @@ pub trait Log {
     fn events(&self, query: EventQuery) -> Answer<'_, Vec<LoggedEvent>>;
     /// One notification; of several kept under one id the newest.
     fn notification(&self, id: NotificationId) -> Answer<'_, Option<KeptNotification>>;
+    /// Removes events detected before `before`, from the beginning of the log on, in slices of a few milliseconds. Stops
+    /// at the lowest cursor and the lowest parked event of all destinations; one whose gap is open holds nothing back.
+    /// The newest event stays. Answers how many.
+    fn prune_events(&self, before: Timestamp) -> Answer<'_, u64>;
+    /// Removes notifications received before `before`, in the same way. The newest one stays.
+    fn prune_notifications(&self, before: Timestamp) -> Answer<'_, u64>;
+    /// How far both were pruned.
+    fn pruned(&self) -> Answer<'_, Pruned>;
     /// Newest first, optionally only those that concern no purchase; page on with the last one's number.
     fn notifications(&self, query: NotificationQuery) -> Answer<'_, Vec<(u64, KeptNotification)>>;
     /// Up to `limit` journal entries after `entry`, in order.
@@ -252,7 +260,7 @@ pub trait Log {
     /// Checks every row of the journal and every kept notification against its digests. Names each that does not fit,
     /// with its column; at most `limit`.
     fn verify_journal(&self, limit: usize) -> Answer<'_, Vec<Mismatch>>;
-    /// Compares what folding gave (events, purchases, customers, aliases, catalogue) with another store, byte for byte.
+    /// Compares what folding gave (events that neither side has pruned, purchases, customers, aliases, catalogue) with another store, byte for byte.
     /// Names each difference; at most `limit`.
     fn compare<'a>(&'a self, other: &'a dyn Store, limit: usize) -> Answer<'a, Vec<Mismatch>>;
     /// Rows of one derived table after a key, as (key, exact bytes), in key order: what `compare` reads on both sides.

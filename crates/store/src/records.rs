@@ -338,6 +338,20 @@ impl Progress {
         Progress { partition, cursor, settled: Vec::new(), failing_since: None }
     }
 
+    /// The same, going on behind `cursor` when that is farther, as if nothing had failed.
+    #[must_use]
+    pub fn from(&self, cursor: u64) -> Progress {
+        let mut next = Progress::at(self.partition, cursor.max(self.cursor));
+        for (first, last) in self.settled.iter().filter(|(_, last)| *last > cursor) {
+            if *first <= next.cursor + 1 {
+                next.cursor = next.cursor.max(*last);
+            } else {
+                next.settled.push((*first, *last));
+            }
+        }
+        next
+    }
+
     /// Positions up to `head` that are neither settled nor parked.
     #[must_use]
     pub fn behind(&self, head: u64) -> u64 {
@@ -509,6 +523,15 @@ pub struct IdempotentRecord {
     pub body: Vec<u8>,
     /// When.
     pub created_at: Timestamp,
+}
+
+/// How far the logs were pruned, from their beginning on. What is left has no gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Number of the last notification that was removed; 0: none was.
+    pub notification: u64,
+    /// Position of the last event that was removed; 0: none was.
+    pub position: u64,
 }
 
 /// How the store is.

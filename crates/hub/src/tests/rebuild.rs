@@ -35,6 +35,23 @@ async fn folding_the_journal_gives_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn what_was_pruned_is_named_and_everything_else_is_checked() {
+    let test = busy().await;
+    let (store, now) = (test.hub.store(), test.clock.now().plus(DAY));
+    let events = test.events().await.len() as u64;
+    assert_eq!(store.prune_events(now).await.unwrap(), events - 1);
+    let report = test.check_rebuild().await;
+    assert_eq!((report.unchecked.len(), report.events), (1, events), "folded as a whole, compared as far as it goes");
+    assert!(report.unchecked[0].contains("were pruned"), "{:?}", report.unchecked);
+
+    assert!(store.prune_notifications(now).await.unwrap() > 0);
+    let into = store_at(&test.dir.path().join("again.db")).await;
+    let report = crate::rebuild::verify(&test.hub, &into, &|_, _| {}).await.unwrap();
+    assert_eq!((report.mismatches.as_slice(), report.entries), ([].as_slice(), 0));
+    assert!(report.unchecked[0].contains("the journal cannot be folded"), "{:?}", report.unchecked);
+}
+
+#[tokio::test]
 async fn deleting_a_source_does_not_make_its_past_unreadable() {
     let test = busy().await;
     test.hub.delete_source(test.source).await.unwrap();

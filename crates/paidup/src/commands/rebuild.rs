@@ -48,6 +48,9 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> Result<ExitCode
     }
     let report = report?;
     print(&report, arguments.json)?;
+    if arguments.into.is_some() && report.entries == 0 && !report.unchecked.is_empty() {
+        bail!("there is nothing in the new file: the journal could not be folded");
+    }
     Ok(if report.is_equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -73,7 +76,7 @@ fn print(report: &rebuild::Report, as_json: bool) -> Result<()> {
         .map(|one| json!({"table": one.table, "row": one.row, "column": one.column, "detail": one.detail}))
         .collect();
     if as_json {
-        let value = json!({"entries": report.entries, "events": report.events, "equal": report.is_equal(), "differences": differences});
+        let value = json!({"entries": report.entries, "events": report.events, "equal": report.is_equal(), "unchecked": report.unchecked, "differences": differences});
         println!("{}", serde_json::to_string_pretty(&value)?);
         return Ok(());
     }
@@ -81,7 +84,14 @@ fn print(report: &rebuild::Report, as_json: bool) -> Result<()> {
         let column = one.column.map(|name| format!(".{name}")).unwrap_or_default();
         println!("{}{column} of {}: {}", one.table, one.row, one.detail);
     }
-    let verdict = if report.is_equal() { "equal, byte for byte" } else { "NOT equal" };
+    for one in &report.unchecked {
+        println!("NOT CHECKED: {one}");
+    }
+    let verdict = match (report.is_equal(), report.unchecked.is_empty()) {
+        (true, true) => "equal, byte for byte",
+        (true, false) => "no difference in what could be checked",
+        (false, _) => "NOT equal",
+    };
     println!("{} journal entries folded to {} events: {verdict}", report.entries, report.events);
     Ok(())
 }

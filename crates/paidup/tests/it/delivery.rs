@@ -361,3 +361,63 @@ async fn a_destination_that_is_down_for_days_is_switched_off_and_catches_up_when
     assert_eq!(told.len(), 12);
     hub.stop().await;
 }
+
+/// Positions are not shown; a purchase's start is.
+async fn starts(hub: &TestHub, query: &str) -> Vec<String> {
+    let page = hub.get(&format!("/v1/events?type=SUBSCRIPTION_STARTED&limit=200{query}")).await;
+    let purchase = |event: &serde_json::Value| event["purchase"]["store_purchase_id"].as_str().map(str::to_owned);
+    page["data"].as_array().expect("rows").iter().filter_map(purchase).collect()
+}
+
+#[tokio::test]
+async fn old_rows_are_forgotten_and_what_is_still_to_be_told_is_not() {
+    let settings = [
+        ("PAIDUP_RETENTION_EVENTS_DAYS", "2"),
+        ("PAIDUP_RETENTION_NOTIFICATIONS_DAYS", "2"),
+        ("PAIDUP_RETENTION_ATTEMPTS_DAYS", "2"),
+    ];
+    let hub = TestHub::start_with(FROM, &settings).await;
+    let source = hub.source("generic", json!({})).await;
+    hub.map("pro_monthly", &["pro"]).await;
+    let (receiver, late) = (Receiver::start().await, Receiver::start().await);
+    let path = held(&hub, &source, &late, json!({"name": "held"}), 2).await;
+    let quick = hub.webhook(&receiver, json!({"start": "beginning", "name": "quick"})).await["id"].clone();
+    let cursor = hub.get("/v1/events/feed?limit=1").await["next_cursor"].as_str().expect("a cursor").to_owned();
+    receiver.wait_for(6).await;
+    let attempts = format!("/v1/deliveries?destination={}", quick.as_str().expect("an id"));
+    hub.until("the attempts", async |hub| {
+        hub.clock.advance(Duration::from_millis(100));
+        (hub.get(&attempts).await["data"].as_array().expect("rows").len() == 6).then_some(())
+    })
+    .await;
+    hub.clock.advance(Duration::from_secs(3 * 86_400));
+    hub.observe(&source, start("n9", "user-9", "sub-9", "2026-01-04T00:00:00Z", TO)).await;
+    receiver.wait_for(9).await;
+    hub.until("old attempts and notifications are gone", async |hub| {
+        hub.clock.advance(Duration::from_secs(60));
+        let left = hub.get("/v1/notifications").await["data"].as_array().expect("rows").len();
+        let shown = hub.get(&attempts).await["data"].as_array().expect("rows").len();
+        (left == 1 && shown == 3).then_some(())
+    })
+    .await;
+    assert_eq!(starts(&hub, "").await, ["sub-9", "sub-1", "sub-0"], "the held one has yet to be told");
+
+    hub.api("POST", &format!("{path}/resume"), json!({})).await.expect(200);
+    late.wait_for(9).await;
+    hub.until("old events are gone", async |hub| {
+        hub.clock.advance(Duration::from_secs(3600));
+        (starts(hub, "").await == ["sub-9"]).then_some(())
+    })
+    .await;
+    assert_eq!(starts(&hub, "&customer=user-0").await, Vec::<String>::new(), "the walk ends where the log was pruned");
+    assert_eq!(starts(&hub, "&customer=user-9").await, ["sub-9"]);
+    assert_eq!(hub.get("/v1/customers/user-0/entitlements").await["active"].as_array().map(Vec::len), Some(1));
+    assert_eq!(hub.api("GET", &format!("/v1/events/feed?after={cursor}"), json!(null)).await.status, 410);
+    let new = Receiver::start().await;
+    hub.webhook(&new, json!({"start": "beginning", "name": "new"})).await;
+    assert_eq!(new.wait_for(3).await[0].body["purchase"]["store_purchase_id"], "sub-9");
+    let hub = hub.restart().await;
+    hub.observe(&source, start("n10", "user-10", "sub-10", "2026-01-04T00:00:00Z", TO)).await;
+    new.wait_for(6).await;
+    hub.stop().await;
+}

@@ -7,6 +7,7 @@ mod commits;
 mod deliveries;
 mod log;
 mod people;
+mod pruning;
 mod samples;
 mod setup;
 mod verify;
@@ -34,5 +35,15 @@ pub(crate) use cases;
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
-    [commits::CASES, log::CASES, people::CASES, agenda::CASES, setup::CASES, deliveries::CASES, verify::CASES].concat()
+    [
+        commits::CASES,
+        log::CASES,
+        people::CASES,
+        agenda::CASES,
+        setup::CASES,
+        deliveries::CASES,
+        pruning::CASES,
+        verify::CASES,
+    ]
+    .concat()
 }

@@ -56,6 +56,7 @@ pub(super) fn append(session: &mut Session, rows: &mut Rows, events: Vec<Event>)
 
 /// The last position; 0: none.
 pub(super) fn head(db: &Db) -> Outcome<u64> {
+    // The newest event is never pruned, so its place is the head.
     let head: i64 =
         db.conn.prepare_cached("SELECT coalesce(max(position), 0) FROM events")?.query_row([], |row| row.get(0))?;
     Ok(uint(head))
@@ -119,8 +120,10 @@ pub(super) fn position_at(db: &Db, at: Timestamp) -> Outcome<u64> {
     while low < high {
         let middle = low + (high - low) / 2;
         let latest_at: Option<i64> = statement.query_row([middle], |row| row.get(0)).optional()?;
-        let latest_at = latest_at.ok_or_else(|| inconsistent("events", "position", middle))?;
-        if latest_at < at.as_millis() {
+        if latest_at.is_none() && !is_pruned(db, middle)? {
+            return Err(inconsistent("events", "position", middle));
+        }
+        if latest_at.is_none_or(|latest_at| latest_at < at.as_millis()) {
             low = middle + 1;
         } else {
             high = middle;
@@ -166,10 +169,20 @@ pub(super) fn list(db: &Db, query: &EventQuery) -> Outcome<Vec<LoggedEvent>> {
     while let Some(row) = rows.next()? {
         positions.push(uint(row.get(0)?));
     }
-    positions
-        .into_iter()
-        .map(|position| at(db, position)?.ok_or_else(|| inconsistent("events", "position", position)))
-        .collect()
+    let mut listed = Vec::with_capacity(positions.len());
+    for position in positions {
+        match at(db, position)? {
+            Some(logged) => listed.push(logged),
+            None if is_pruned(db, int(position))? => break,
+            None => return Err(inconsistent("events", "position", position)),
+        }
+    }
+    Ok(listed)
+}
+
+/// Whether a place is empty because its event was pruned. Asked when one is missing: pruning goes on while others read.
+fn is_pruned(db: &Db, position: i64) -> Outcome<bool> {
+    Ok(uint(position) <= super::pruning::pruned(db)?.position)
 }
 
 /// One event as the chains see it.
@@ -178,7 +191,8 @@ struct Link {
     before_of_purchase: Option<i64>,
 }
 
-/// Walks back from the last event of the purchase, or of the customer and of all who were merged into it.
+/// Walks back from the last event of the purchase, or of the customer and of all who were merged into it. Where the log
+/// was pruned, the walk ends.
 fn list_chain(db: &Db, query: &EventQuery) -> Outcome<Vec<LoggedEvent>> {
     let family = match query.customer {
         Some(customer) => {
@@ -202,13 +216,13 @@ fn list_chain(db: &Db, query: &EventQuery) -> Outcome<Vec<LoggedEvent>> {
         if position < lowest || found.len() >= query.limit {
             break;
         }
-        let link = link(db, position)?;
+        let Some(link) = link(db, position)? else { break };
         let before = if query.purchase.is_some() { link.before_of_purchase } else { link.before_of_customer };
         ends.extend(before);
         if position >= newest {
             continue;
         }
-        let logged = at(db, uint(position))?.ok_or_else(|| inconsistent("events", "position", position))?;
+        let Some(logged) = at(db, uint(position))? else { break };
         if matches(query, &logged.event) && (family.is_empty() || family.contains(&logged.event.customer.id)) {
             found.push(logged);
         }
@@ -216,12 +230,17 @@ fn list_chain(db: &Db, query: &EventQuery) -> Outcome<Vec<LoggedEvent>> {
     Ok(found)
 }
 
-fn link(db: &Db, position: i64) -> Outcome<Link> {
-    db.conn
+/// `None`: it was pruned, and so is everything before it.
+fn link(db: &Db, position: i64) -> Outcome<Option<Link>> {
+    let link = db
+        .conn
         .prepare_cached("SELECT before_of_customer, before_of_purchase FROM events WHERE position = ?1")?
         .query_row([position], |row| Ok(Link { before_of_customer: row.get(0)?, before_of_purchase: row.get(1)? }))
-        .optional()?
-        .ok_or_else(|| inconsistent("events", "position", position))
+        .optional()?;
+    match link {
+        None if !is_pruned(db, position)? => Err(inconsistent("events", "position", position)),
+        link => Ok(link),
+    }
 }
 
 /// What the chains do not decide.

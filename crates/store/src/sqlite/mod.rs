@@ -18,6 +18,7 @@ mod keyed;
 mod memories;
 mod migrations;
 mod notifications;
+mod pruning;
 mod purchases;
 mod queue;
 mod reader;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
 /// So many notifications are filed together under their ids (the migration says why).
-const BUCKET: u64 = 4096;
+pub(super) const BUCKET: u64 = 4096;
 
 /// Columns that the digests cover, in their order.
 pub(super) const COLUMNS: [&str; 11] = [

@@ -2,9 +2,10 @@
 
 use super::db::{Db, Outcome, inconsistent, int, time, uint, word};
 use super::session::Session;
-use super::{deliveries, events};
+use super::{deliveries, events, pruning};
 use crate::records::{
-    DestinationRecord, FilterVersion, GapState, IdempotentRecord, KeyRecord, Progress, ResumeFrom, SourceRecord, Start,
+    DestinationRecord, FilterVersion, Gap, GapState, IdempotentRecord, KeyRecord, Progress, ResumeFrom, SourceRecord,
+    Start,
 };
 use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{ApiKeyId, DestinationId, SourceId};
@@ -101,7 +102,7 @@ pub(super) fn put_destination(db: &Db, mut destination: DestinationRecord) -> Ou
     if known.is_none() {
         let cursor = match destination.start {
             Start::Now => head,
-            Start::Beginning => 0,
+            Start::Beginning => pruning::pruned(db)?.position,
             Start::At(at) => events::position_at(db, at)?.saturating_sub(1),
         };
         let number = deliveries::number_of(db, id)?.ok_or_else(|| inconsistent("destinations", "id", id))?;
@@ -123,22 +124,31 @@ pub(super) fn resume_destination(
     };
     let head = session.heads.position;
     let progress = deliveries::progress(db, id)?.into_iter().next().unwrap_or(Progress::at(0, 0));
-    let behind = progress.behind(head);
-    let kept = match from {
-        ResumeFrom::Cursor => Progress { failing_since: None, ..progress },
-        ResumeFrom::Head => Progress::at(0, head),
+    // Only an open gap lets the log be pruned beyond the cursor.
+    let to = match from {
+        ResumeFrom::Cursor => pruning::pruned(db)?.position,
+        ResumeFrom::Head => head,
     };
-    if let Some(gap) = destination.gaps.last_mut().filter(|gap| gap.state == GapState::Open) {
-        (gap.last, gap.events) = (head, behind);
-        gap.state = match from {
-            ResumeFrom::Cursor => GapState::CaughtUp,
-            ResumeFrom::Head => GapState::Skipped,
-        };
-    }
+    let kept = progress.from(to);
+    close_gap(&mut destination, &progress, &kept, head);
     resolve_filters(&mut destination.filters, head);
     upsert_destination(db, &destination)?;
     deliveries::put_progress(db, number, &kept)?;
     Ok(destination)
+}
+
+/// What of an open gap lies below where the destination goes on is skipped; the rest will be caught up.
+fn close_gap(destination: &mut DestinationRecord, before: &Progress, after: &Progress, head: u64) {
+    let Some(open) = destination.gaps.pop_if(|gap| gap.state == GapState::Open) else { return };
+    let (behind, left) = (before.behind(head), after.behind(head));
+    if behind > left {
+        let (first, last, events) = (before.cursor + 1, after.cursor, behind - left);
+        destination.gaps.push(Gap { first, last, events, state: GapState::Skipped, ..open.clone() });
+    }
+    if left > 0 {
+        let (first, last) = (after.cursor + 1, head);
+        destination.gaps.push(Gap { first, last, events: left, state: GapState::CaughtUp, ..open });
+    }
 }
 
 /// The first filter holds from the beginning, whatever the start; a later one, when it is not said, from after the head.

@@ -4,8 +4,8 @@ use super::db::{Db, Outcome};
 use super::session::Session;
 use super::verify::Check;
 use super::{
-    SqliteStore, agenda, commit, customers, deliveries, derived, events, journal, memories, notifications, purchases,
-    setup, snowflakes,
+    SqliteStore, agenda, commit, customers, deliveries, derived, events, journal, memories, notifications, pruning,
+    purchases, setup, snowflakes,
 };
 use crate::records::*;
 use crate::{
@@ -35,6 +35,26 @@ impl SqliteStore {
         work: impl FnMut(&mut Session) -> Outcome<T> + Send + 'static,
     ) -> Answer<'_, T> {
         Box::pin(self.shared.queue.run(urgency, work))
+    }
+}
+
+impl SqliteStore {
+    /// Long work in slices: each is a transaction of its own, so whoever waits for the writer goes in between. Answers
+    /// the sum when a slice did nothing.
+    fn in_slices(
+        &self,
+        slice: impl Fn(&mut Session) -> Outcome<u64> + Clone + Send + Sync + 'static,
+    ) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let mut sum = 0;
+            loop {
+                let slice = slice.clone();
+                match self.write(Urgency::Rest, move |session| slice(session)).await? {
+                    0 => return Ok(sum),
+                    done => sum += done,
+                }
+            }
+        })
     }
 }
 
@@ -75,6 +95,18 @@ impl Log for SqliteStore {
 
     fn notification(&self, id: NotificationId) -> Answer<'_, Option<KeptNotification>> {
         self.read(move |db| notifications::by_id(db, id))
+    }
+
+    fn prune_events(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| pruning::events(session, before))
+    }
+
+    fn prune_notifications(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| pruning::notifications(session, before))
+    }
+
+    fn pruned(&self) -> Answer<'_, Pruned> {
+        self.read(pruning::pruned)
     }
 
     fn notifications(&self, query: NotificationQuery) -> Answer<'_, Vec<(u64, KeptNotification)>> {
@@ -279,13 +311,8 @@ impl Deliveries for SqliteStore {
         Box::pin(async move {
             let mut removed = 0;
             for (destination, last) in self.readers.read(move |db| memories::excess(db, keep)).await? {
-                loop {
-                    let work = move |session: &mut Session| memories::forget_slice(&session.db, destination, last);
-                    match self.write(Urgency::Rest, work).await? {
-                        0 => break,
-                        some => removed += some,
-                    }
-                }
+                removed +=
+                    self.in_slices(move |session| memories::forget_slice(&session.db, destination, last)).await?;
             }
             Ok(removed)
         })

@@ -1,7 +1,9 @@
 //! The shared suite on this engine, and what only a file can do: be damaged, full, locked, of another.
 
 use super::db::{Db, Use};
-use super::{agenda, customers, deliveries, events, journal, migrations, notifications, purchases, snowflakes};
+use super::{
+    agenda, customers, deliveries, events, journal, memories, migrations, notifications, pruning, purchases, snowflakes,
+};
 use crate::conformance::{self, *};
 use crate::records::*;
 use crate::{Changes, OpenOptions, Store, StoreError, Urgency};
@@ -498,6 +500,8 @@ async fn hot_queries_go_by_their_key_or_index() {
     let cases = [
         (purchases::BY_KEY.to_owned(), "SEARCH purchases USING INTEGER PRIMARY KEY"),
         (customers::BY_KEY.to_owned(), "SEARCH customers USING INTEGER PRIMARY KEY"),
+        (memories::RECALL.to_owned(), "SEARCH m USING INDEX sqlite_autoindex_memories_1 (destination=? AND key=?)"),
+        (pruning::NEEDED.to_owned(), "SEARCH k USING PRIMARY KEY (destination=? AND partition=?)"),
         (purchases::OF_CUSTOMER.to_owned(), "SEARCH purchases USING INDEX purchases_by_customer (customer_id=?)"),
         (snowflakes::UPWARDS.to_owned(), "SEARCH purchases USING INDEX purchases_by_snowflake (snowflake>? AND"),
         (snowflakes::DOWNWARDS.to_owned(), "SEARCH purchases USING INDEX purchases_by_snowflake (snowflake>? AND"),

@@ -6,7 +6,7 @@
 
 use super::db::{Db, NAMING_BYTES, Outcome, first16, int, row_digests, uint};
 use super::session::read_heads;
-use super::{journal, notifications};
+use super::{journal, notifications, pruning};
 use crate::records::Mismatch;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
@@ -27,6 +27,8 @@ pub(super) struct Check {
     last_entry: u64,
     last_chain: [u8; 32],
     last_notification: u64,
+    /// Notifications up to this one were pruned.
+    pruned: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -55,6 +57,7 @@ impl Check {
             last_entry: 0,
             last_chain: [0; 32],
             last_notification: 0,
+            pruned: 0,
         }
     }
 
@@ -74,6 +77,7 @@ impl Check {
                 self.last_entry = heads.entry;
                 self.last_chain = heads.chain;
                 self.last_notification = heads.notification;
+                self.pruned = pruning::pruned(db)?.notification;
                 Stage::Journal { after: 0, chain: Some([0; 32]) }
             }
             Stage::Journal { after, chain } => self.journal(db, after, chain)?,
@@ -118,7 +122,7 @@ impl Check {
         if !gap && chain.is_some_and(|chain| chain != self.last_chain) {
             self.report("heads", "partition 0".to_owned(), Some("chain"), "is not the chain of the last entry");
         }
-        Ok(Stage::Notifications { after: 0 })
+        Ok(Stage::Notifications { after: int(self.pruned) })
     }
 
     /// Reports rows that are not there, a gap as one; answers whether there is one.
@@ -170,6 +174,9 @@ impl Check {
     fn seals(&mut self, db: &Db, entry: i64, from: u64, seals: &[u8]) -> Outcome<()> {
         for (place, seal) in seals.chunks(16).enumerate() {
             let number = from.saturating_add(place as u64);
+            if number <= self.pruned {
+                continue;
+            }
             let kept: Option<Vec<u8>> = db
                 .conn
                 .prepare_cached("SELECT seal FROM notifications WHERE number = ?1")?

@@ -105,7 +105,7 @@ impl FeedQuery {
             })?),
         };
         Ok(match start {
-            Start::Beginning => 0,
+            Start::Beginning => hub.store().pruned().await?.position,
             Start::Now => hub.store().head(PARTITION).await?,
             // It answers the first event's own position; reading begins after a position.
             Start::At(at) => hub.store().position_at(PARTITION, at).await?.saturating_sub(1),
@@ -118,6 +118,12 @@ impl FeedQuery {
         let position: u64 = cursor.parse().map_err(|_| wrong("give one back unchanged"))?;
         if position > hub.store().head(PARTITION).await? {
             return Err(wrong("it lies beyond the newest event; was the database replaced?"));
+        }
+        let pruned = hub.store().pruned().await?.position;
+        if position < pruned {
+            let lost = pruned - position;
+            let detail = format!("{lost} events after this cursor are no longer kept; go on with start=beginning");
+            return Err(Problem::new(StatusCode::GONE, detail).at("after", "it lies before the oldest event"));
         }
         Ok(position)
     }

@@ -1,0 +1,108 @@
+//! Old notifications and events are forgotten, and nothing that is still needed.
+
+use super::*;
+use crate::records::*;
+use crate::*;
+
+cases! {
+    events_are_pruned_up_to_what_is_needed,
+    walks_end_where_the_log_was_pruned,
+    notifications_are_pruned_and_the_journal_stays_whole,
+    a_gap_that_is_open_holds_nothing_back,
+}
+
+/// A renewal of one purchase in each of these seconds.
+async fn renewed(store: &dyn Store, seconds: std::ops::RangeInclusive<i64>) {
+    let owner = customer("user-1");
+    for second in seconds {
+        step(store, &owner, "sub-1", second).await;
+    }
+}
+
+async fn positions(store: &dyn Store) -> Vec<u64> {
+    log(store).await.iter().map(|logged| logged.position).collect()
+}
+
+async fn events_are_pruned_up_to_what_is_needed(store: Arc<dyn Store>) {
+    renewed(&*store, 1..=250).await;
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let move_to = async |cursor| {
+        let progress = vec![Progress::at(0, cursor)];
+        store.settle(vec![Settlement { progress, ..Settlement::of(hook) }]).await.unwrap();
+    };
+    assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 0, "a destination has yet to read it");
+    move_to(40).await;
+    let events = store.events_after(0, 29, 1).await.unwrap();
+    let parked = Settlement { ..super::deliveries::settlement(hook, events[0].event.id) };
+    let row = Parked { position: 30, ..parked.parked[0].clone() };
+    store.settle(vec![Settlement { parked: vec![row], ..Settlement::of(hook) }]).await.unwrap();
+    assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 29, "one that waits is needed");
+    let unparked = vec![(0, 30)];
+    store.settle(vec![Settlement { unparked, ..Settlement::of(hook) }]).await.unwrap();
+    assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 11);
+    move_to(250).await;
+    assert_eq!(store.prune_events(at(201)).await.unwrap(), 160, "only the old ones, over several slices");
+    assert_eq!(positions(&*store).await, (201..=250).collect::<Vec<u64>>());
+    assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 49, "the newest stays");
+    assert_eq!(store.pruned().await.unwrap(), Pruned { notification: 0, position: 249 });
+    assert_eq!(store.head(0).await.unwrap(), 250);
+    let late = store.put_destination(destination("late", Start::Beginning)).await.unwrap().id;
+    assert_eq!(store.progress(late).await.unwrap(), [Progress::at(0, 249)], "the beginning is what is left");
+    renewed(&*store, 251..=251).await;
+    assert_eq!(positions(&*store).await, [250, 251]);
+}
+
+async fn walks_end_where_the_log_was_pruned(store: Arc<dyn Store>) {
+    renewed(&*store, 1..=20).await;
+    let owner = customer("user-1");
+    let first = log(&*store).await[0].event.id;
+    assert_eq!(store.prune_events(at(11)).await.unwrap(), 10);
+    let listed = async |query: EventQuery| {
+        let events = store.events(EventQuery { limit: 100, ..query }).await.unwrap();
+        events.iter().map(|logged| logged.position).collect::<Vec<u64>>()
+    };
+    let left: Vec<u64> = (11..=20).rev().collect();
+    assert_eq!(listed(EventQuery::default()).await, left);
+    assert_eq!(listed(EventQuery { customer: Some(owner.id), ..EventQuery::default() }).await, left);
+    let purchase = Some(purchase("sub-1", &owner).id);
+    assert_eq!(listed(EventQuery { purchase, ..EventQuery::default() }).await, left);
+    assert_eq!(listed(EventQuery { from: Some(at(3)), to: Some(at(13)), ..EventQuery::default() }).await, [12, 11]);
+    assert_eq!(store.position_at(0, at(3)).await.unwrap(), 11);
+    assert_eq!(store.position_at(0, at(15)).await.unwrap(), 15);
+    assert!(store.event(first).await.unwrap().is_none());
+}
+
+async fn notifications_are_pruned_and_the_journal_stays_whole(store: Arc<dyn Store>) {
+    renewed(&*store, 1..=250).await;
+    let old = store.notifications(NotificationQuery { limit: 200, ..NotificationQuery::default() }).await.unwrap();
+    let received_at = old[0].1.received_at;
+    assert_eq!(store.prune_notifications(received_at).await.unwrap(), 0, "all of one moment, and that is not over");
+    let after = received_at.plus(std::time::Duration::from_secs(1));
+    assert_eq!(store.prune_notifications(after).await.unwrap(), 249);
+    assert_eq!(store.pruned().await.unwrap(), Pruned { notification: 249, position: 0 });
+    let left = store.notifications(NotificationQuery { limit: 200, ..NotificationQuery::default() }).await.unwrap();
+    assert_eq!(left, old[..1]);
+    assert_eq!(store.notification(old[1].1.id).await.unwrap(), None);
+    assert_eq!(store.entry_notifications(0, 3).await.unwrap(), []);
+    assert_eq!(store.verify_journal(10).await.unwrap(), [], "what was pruned is not missing");
+    renewed(&*store, 251..=251).await;
+    assert_eq!(store.verify_journal(10).await.unwrap(), []);
+}
+
+async fn a_gap_that_is_open_holds_nothing_back(store: Arc<dyn Store>) {
+    renewed(&*store, 1..=20).await;
+    let mut off = store.put_destination(destination("hook", Start::Beginning)).await.unwrap();
+    let progress = vec![Progress { settled: vec![(9, 14)], ..Progress::at(0, 4) }];
+    store.settle(vec![Settlement { progress, ..Settlement::of(off.id) }]).await.unwrap();
+    let reason = "too many wait".to_owned();
+    let open = Gap { first: 5, last: 20, events: 10, noted_at: at(5), reason, state: GapState::Open };
+    off.gaps.push(open.clone());
+    off = store.put_destination(off).await.unwrap();
+    assert_eq!(store.prune_events(at(12)).await.unwrap(), 11);
+    let resumed = store.resume_destination(off, ResumeFrom::Cursor).await.unwrap();
+    let skipped = Gap { first: 5, last: 14, events: 4, state: GapState::Skipped, ..open.clone() };
+    let caught_up = Gap { first: 15, last: 20, events: 6, state: GapState::CaughtUp, ..open };
+    assert_eq!(resumed.gaps, [skipped, caught_up], "what is no longer kept is told apart");
+    assert_eq!(store.progress(resumed.id).await.unwrap(), [Progress::at(0, 14)]);
+    assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 3, "closed, it holds the log back again");
+}
