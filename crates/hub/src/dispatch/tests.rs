@@ -408,7 +408,7 @@ async fn a_destination_that_is_dead_for_75_hours_is_switched_off_and_gives_nothi
     let mut world = World::new(|_, _| Does::Fail(CallFailure::NotConnected)).await;
     let lanes: Vec<u8> = (0..200).collect();
     world.append(&lanes).await;
-    world.step = Duration::from_secs(60);
+    world.step = Duration::from_secs(600);
     world.start();
     world.until("a call", async || !world.far.calls.lock().is_empty()).await;
     let begun = world.far.calls.lock()[0].0;
@@ -416,6 +416,8 @@ async fn a_destination_that_is_dead_for_75_hours_is_switched_off_and_gives_nothi
     world.until("40 hours", async || world.clock.now() >= hours(40)).await;
     // A restart does not begin to count anew.
     world.dispatch.stop(ID).await;
+    let since = world.store.progress(ID).await.unwrap()[0].failing_since;
+    assert!(since.is_some_and(|since| since >= begun && since < hours(40)), "{since:?}");
     world.forget();
     world.start();
     world.until("74 hours", async || world.clock.now() >= hours(74)).await;
@@ -430,8 +432,8 @@ async fn a_destination_that_is_dead_for_75_hours_is_switched_off_and_gives_nothi
     let halt = halt.unwrap();
     assert_eq!(halt.state, DestinationState::SwitchedOff);
     assert!(halt.reason.starts_with("nothing was taken for 75 hours") && halt.reason.contains("could not connect"));
-    assert!(world.clock.now() < hours(77), "{}", world.clock.now());
     world.dispatch.stop(ID).await;
+    assert_eq!(world.store.progress(ID).await.unwrap()[0].failing_since, since);
     assert_eq!(world.attempts(DeliveryState::Failed).await.len(), 0, "nothing was given up");
 
     // Resumed, it has the same time again, and what was hardly tried is not given up by its age.
@@ -439,7 +441,8 @@ async fn a_destination_that_is_dead_for_75_hours_is_switched_off_and_gives_nothi
     world.store.resume_destination(record, paidup_store::records::ResumeFrom::Cursor).await.unwrap();
     world.forget();
     world.start();
-    world.until("five hours more", async || world.clock.now() >= hours(82)).await;
+    let later = world.clock.now().plus(Duration::from_secs(5 * 3600));
+    world.until("five hours more", async || world.clock.now() >= later).await;
     assert!(world.halts.try_recv().is_err());
     world.script(everything);
     world.until_cursor(200).await;
