@@ -1,5 +1,6 @@
 //! Who bought: one id, any number of aliases, and what all purchases together unlock.
 
+use crate::dialects::revenuecat::Status;
 use crate::event::AttributeView;
 use crate::ids::{CustomerId, PurchaseId};
 use crate::money::Currency;
@@ -33,6 +34,29 @@ pub struct Holding {
     pub entitlements: Vec<String>,
     /// Until when, as far as is known.
     pub until: Option<Timestamp>,
+    /// RevenueCat's status of it; none for what was bought once, and for what has not changed since before this was
+    /// noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+}
+
+/// What several purchases of one customer in one environment amount to: an event is about one purchase, a picture of
+/// the customer needs the others too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherPurchases {
+    /// Store of the purchase that gives access for longest, or that gave it last.
+    pub store: Store,
+    /// What that one unlocks now; empty without access.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entitlements: Vec<String>,
+    /// Its end; absent: none, or none known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// It gives access.
+    pub has_access: bool,
+    /// RevenueCat's status of the best of the subscriptions and grants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
 }
 
 /// A customer. Serialized into one row.
@@ -101,6 +125,28 @@ impl Customer {
         linked.or_else(|| self.aliases.iter().find_map(|alias| Snowflake::native(alias)).filter(|_| buys_there()))
     }
 
+    /// What the purchases of that environment, but for one, amount to. None: there are none.
+    #[must_use]
+    pub fn purchases_except(&self, one: Option<PurchaseId>, environment: Environment) -> Option<OtherPurchases> {
+        let others = || {
+            let counts =
+                |(id, holding): &(&PurchaseId, &Holding)| holding.environment == environment && Some(**id) != one;
+            self.holdings.iter().filter(counts).map(|(_, holding)| holding)
+        };
+        let lasts = |holding: &&Holding| {
+            let has_access = holding.state.has_access();
+            (has_access, !holding.entitlements.is_empty(), holding.until.unwrap_or(Timestamp::MAX))
+        };
+        let best = others().max_by_key(lasts)?;
+        Some(OtherPurchases {
+            store: best.store,
+            entitlements: best.entitlements.clone(),
+            until: best.until,
+            has_access: best.state.has_access(),
+            status: others().filter_map(|holding| holding.status).min_by_key(|status| status.rank()),
+        })
+    }
+
     /// All that the customer may use, from any purchase of that environment; sorted, without repeats.
     #[must_use]
     pub fn active_entitlements(&self, environment: Environment) -> Vec<String> {
@@ -136,6 +182,7 @@ mod tests {
                     state: State::Expired,
                     entitlements: Vec::new(),
                     until: None,
+                    status: None,
                 };
                 customer.holdings.insert(PurchaseId([2; 16]), holding);
             }
@@ -145,5 +192,56 @@ mod tests {
         assert_eq!(of(ID, Some(Store::Discord)).as_deref(), Some(ID));
         assert_eq!(of(ID, Some(Store::Stripe)), None, "some shop's numbers are no accounts");
         assert_eq!(of("discord:me", Some(Store::Discord)), None);
+    }
+
+    fn holding(status: Option<Status>, state: State, unlocks: &str, until: Option<&str>) -> Holding {
+        Holding {
+            store: Store::Stripe,
+            environment: Environment::Production,
+            kind: Kind::Subscription,
+            product_id: None,
+            period_type: None,
+            state,
+            entitlements: unlocks.split_whitespace().map(str::to_owned).collect(),
+            until: until.map(|text| text.parse().unwrap()),
+            status,
+        }
+    }
+
+    #[test]
+    fn several_purchases_amount_to_the_one_that_gives_access_for_longest() {
+        let (early, late) = (Some("2026-01-01T00:00:00Z"), Some("2027-01-01T00:00:00Z"));
+        let ended = || holding(Some(Status::Expired), State::Expired, "", late);
+        let running = || holding(Some(Status::Cancelled), State::Active, "pro", early);
+        let longer = || holding(Some(Status::GracePeriod), State::Grace, "team", late);
+        let for_ever = || holding(None, State::Active, "gold", None);
+        // (what, purchases, what the best unlocks, its end, whether it gives access, status)
+        for (what, all, unlocks, until, has_access, status) in [
+            ("one that ended", vec![ended()], "", late, false, Some(Status::Expired)),
+            ("access over a later end", vec![ended(), running()], "pro", early, true, Some(Status::Cancelled)),
+            ("the longer one", vec![running(), longer()], "team", late, true, Some(Status::GracePeriod)),
+            ("for ever", vec![for_ever(), longer(), ended()], "gold", None, true, Some(Status::GracePeriod)),
+            ("without a subscription", vec![for_ever()], "gold", None, true, None),
+        ] {
+            let mut customer = Customer::new(CustomerId([0; 16]), Timestamp::default());
+            for (number, one) in (0..).zip(all) {
+                customer.holdings.insert(PurchaseId([number; 16]), one);
+            }
+            let mine = customer.holdings.keys().last().map(|id| PurchaseId([id.0[0] + 1; 16]));
+            let found = customer.purchases_except(mine, Environment::Production).unwrap();
+            assert_eq!(found.entitlements.join(" "), unlocks, "{what}");
+            assert_eq!(found.until, until.map(|text| text.parse().unwrap()), "{what}");
+            assert_eq!((found.has_access, found.status), (has_access, status), "{what}");
+            assert_eq!(customer.purchases_except(None, Environment::Sandbox), None, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_one_that_an_event_is_about_does_not_count() {
+        let mut customer = Customer::new(CustomerId([0; 16]), Timestamp::default());
+        let one = PurchaseId([1; 16]);
+        customer.holdings.insert(one, holding(Some(Status::Active), State::Active, "pro", None));
+        assert_eq!(customer.purchases_except(Some(one), Environment::Production), None);
+        assert!(customer.purchases_except(None, Environment::Production).is_some());
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::catalogue::Catalogue;
 use crate::customer::{Customer, Holding};
+use crate::dialects::revenuecat::{self, Standing};
 use crate::engine::{Draft, Outcome, Subject, state};
 use crate::event::{AttributeView, Bundle, CustomerView, EntitlementChange, Event, EventType};
 use crate::ids::{BundleId, EventId, PurchaseId};
@@ -56,7 +57,12 @@ pub fn seal(
         };
         let entitlements = fold(customer, &purchase, &draft, sealing.catalogue);
         add_money(customer, purchase.key.environment, &draft);
-        let view = view.get_or_insert_with(|| view_of(customer)).clone();
+        let view = view
+            .get_or_insert_with(|| CustomerView {
+                other_purchases: customer.purchases_except(Some(purchase.id), purchase.key.environment),
+                ..view_of(customer)
+            })
+            .clone();
         events.push(told.event(&purchase, draft, index, view, entitlements));
     }
     if let Some(former) = former {
@@ -150,6 +156,7 @@ fn fold(customer: &mut Customer, purchase: &Purchase, draft: &Draft, catalogue: 
                 state: draft.purchase.state,
                 entitlements: unlocked,
                 until: None,
+                status: None,
             };
             customer.holdings.insert(purchase.id, holding);
         }
@@ -189,6 +196,14 @@ fn keep_holding(owner: &mut Customer, purchase: &Purchase, catalogue: &Catalogue
         state: purchase.state,
         entitlements: unlocked_now(purchase, catalogue),
         until: state::end_by_date(facets, purchase.state).or_else(|| state::end_of_period(facets)),
+        status: revenuecat::status_of(&Standing {
+            kind,
+            state: purchase.state,
+            will_renew: facets.will_renew.as_ref().map(|will_renew| will_renew.value),
+            period_type: facets.period_type.as_ref().map(|period_type| period_type.value),
+            offer: state::offer_of(facets).map(|offer| offer.offer_type),
+            price: state::current_transaction(facets).and_then(state::price_of),
+        }),
     };
     owner.holdings.insert(purchase.id, holding);
 }
@@ -219,7 +234,7 @@ fn add_money(customer: &mut Customer, environment: Environment, draft: &Draft) {
     }
 }
 
-/// The customer as an event shows it.
+/// The customer as an event shows it, but for the other purchases: which they are depends on the event.
 #[must_use]
 pub fn view_of(customer: &Customer) -> CustomerView {
     let shown = customer.last_seen_as.as_ref().or_else(|| customer.aliases.last());
@@ -230,6 +245,7 @@ pub fn view_of(customer: &Customer) -> CustomerView {
         app_user_id: shown.cloned().unwrap_or_else(|| customer.id.to_string()),
         original_app_user_id: customer.aliases.first().cloned().unwrap_or_else(|| customer.id.to_string()),
         anonymous: customer.is_anonymous(),
+        other_purchases: None,
         attributes: customer.attributes.clone(),
     }
 }

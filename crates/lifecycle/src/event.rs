@@ -2,6 +2,7 @@
 //! the log keeps.
 
 use crate::closed_set;
+use crate::customer::OtherPurchases;
 use crate::ids::{BundleId, CustomerId, EventId, ProductId, PurchaseId, SourceId};
 use crate::money::Money;
 use crate::observation::{
@@ -192,6 +193,10 @@ pub struct CustomerView {
     pub original_app_user_id: String,
     /// Nobody has claimed it yet.
     pub anonymous: bool,
+    /// What the customer's purchases of this environment amount to without the one that the event is about; absent when
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_purchases: Option<OtherPurchases>,
     /// Attributes, as last told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, AttributeView>,

@@ -382,6 +382,7 @@ fn customer(scene: &Scene) -> CustomerView {
         app_user_id: alias.to_owned(),
         original_app_user_id: alias.to_owned(),
         anonymous: false,
+        other_purchases: None,
         attributes: BTreeMap::from([(
             "favourite_colour".to_owned(),
             AttributeView { value: "green".to_owned(), updated_at: FIRST },

@@ -9,6 +9,7 @@
 //! A released dictionary never changes (`pack.rs` says how another one is added).
 
 use paidup_lifecycle::customer::{Customer, Holding};
+use paidup_lifecycle::dialects::revenuecat::Status;
 use paidup_lifecycle::event::{Event, EventType};
 use paidup_lifecycle::ids::{BundleId, CustomerId, EventId, NotificationId, ProductId, PurchaseId, SourceId};
 use paidup_lifecycle::money::{Currency, Money};
@@ -238,6 +239,7 @@ fn customer(dice: &mut Dice) -> Customer {
             state: dice.pick(&[State::Active, State::Active, State::Expired]),
             entitlements: vec![dice.pick(&["pro", "premium"]).to_owned()],
             until: Some(dice.moment()),
+            status: Some(dice.pick(&[Status::Active, Status::Active, Status::Expired])),
         };
         customer.holdings.insert(PurchaseId(dice.id()), holding);
     }

@@ -121,7 +121,7 @@ fn period(event: &Event, message: &Message, purchase: &PurchaseView, fields: &mu
     fields.insert("product_id".into(), json!(product));
     fields.insert("period_type".into(), json!(period_type));
     fields.insert("purchased_at_ms".into(), json!(starts_at.map(Timestamp::as_millis)));
-    fields.insert("expiration_at_ms".into(), json!(ends_at(event.store, purchase).map(Timestamp::as_millis)));
+    fields.insert("expiration_at_ms".into(), json!(expires_at(event.store, purchase).map(Timestamp::as_millis)));
     fields.insert("entitlement_id".into(), Value::Null);
     fields.insert("entitlement_ids".into(), json!(entitlements));
     fields.insert("presented_offering_id".into(), Value::Null);
@@ -148,7 +148,8 @@ fn transaction_id<'a>(event: &'a Event, message: &Message, purchase: &'a Purchas
 }
 
 /// The end of the period, with a free extension. Stripe's grace period is inside of it (RevenueCat's field table).
-fn ends_at(store: Store, purchase: &PurchaseView) -> Option<Timestamp> {
+#[must_use]
+pub fn expires_at(store: Store, purchase: &PurchaseView) -> Option<Timestamp> {
     let end = purchase.period.as_ref().and_then(|period| period.ends_at)?;
     let grace = purchase.grace_ends_at.filter(|_| is_web(store));
     Some(end.max(purchase.extended_until.unwrap_or(end)).max(grace.unwrap_or(end)))

@@ -14,10 +14,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use body::{body, product_name, store_name};
+pub use body::{body, expires_at, product_name, store_name};
 pub use integration::{IntegrationEvent, IntegrationMessage, Outlet, integration_events};
 pub use limits::{is_told_by, is_told_in};
-pub use status::{Status, status};
+pub use status::{Standing, Status, status, status_of};
 pub use subscriber::{management_url, subscriber};
 pub use table::{Because, Cell, Price, Row, Say, Shows, When, row};
 
@@ -244,12 +244,16 @@ fn is_trial_conversion(event: &Event) -> bool {
 /// introductory price or code INTRO, a paid promotional offer NORMAL, and so is a period of which nothing is known.
 #[must_use]
 pub fn period_type(purchase: &PurchaseView) -> RcPeriod {
-    if purchase.kind == Kind::Grant {
+    let offer = purchase.offer.as_ref().map(|offer| offer.offer_type);
+    rc_period(purchase.kind, purchase.period_type, offer, purchase.price)
+}
+
+fn rc_period(kind: Kind, period_type: Option<PeriodType>, offer: Option<OfferType>, price: Option<Money>) -> RcPeriod {
+    if kind == Kind::Grant {
         return RcPeriod::Promotional;
     }
-    let offer = purchase.offer.as_ref().map(|offer| offer.offer_type);
-    let is_free = purchase.price.is_some_and(|price| price.amount_minor == 0);
-    match (purchase.period_type, offer) {
+    let is_free = price.is_some_and(|price| price.amount_minor == 0);
+    match (period_type, offer) {
         (Some(PeriodType::Trial), _) | (None, Some(OfferType::FreeTrial)) => RcPeriod::Trial,
         (Some(PeriodType::Promo) | None, Some(_)) if is_free => RcPeriod::Trial,
         (Some(PeriodType::Intro), _) | (None, Some(OfferType::IntroOffer | OfferType::PromoCode)) => RcPeriod::Intro,

@@ -1,10 +1,11 @@
 //! RevenueCat's `subscription_status`, as it writes it into contacts of Intercom and others.
 //! <https://www.revenuecat.com/docs/integrations/third-party-integrations/intercom>
 
-use super::{RcPeriod, period_type};
+use super::{RcPeriod, rc_period};
 use crate::closed_set;
 use crate::event::PurchaseView;
-use crate::observation::Kind;
+use crate::money::Money;
+use crate::observation::{Kind, OfferType, PeriodType};
 use crate::purchase::State;
 
 closed_set! {
@@ -35,16 +36,67 @@ closed_set! {
     }
 }
 
+impl Status {
+    /// Which of several purchases of one customer is shown: the smallest. What is paid for and goes on comes before what
+    /// somebody should look after, that before what ends by the customer's wish, and that before what has ended.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Status::Active => 0,
+            Status::Intro => 1,
+            Status::Trial => 2,
+            Status::GracePeriod => 3,
+            Status::GracePeriodTrial => 4,
+            Status::Cancelled => 5,
+            Status::CancelledTrial => 6,
+            Status::Promotional => 7,
+            Status::Paused => 8,
+            Status::Expired => 9,
+            Status::ExpiredPromotional => 10,
+        }
+    }
+}
+
+/// What a status follows from.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// What was bought.
+    pub kind: Kind,
+    /// Lifecycle state.
+    pub state: State,
+    /// Renewal is on.
+    pub will_renew: Option<bool>,
+    /// How the period is paid for.
+    pub period_type: Option<PeriodType>,
+    /// The offer in use.
+    pub offer: Option<OfferType>,
+    /// What the period cost.
+    pub price: Option<Money>,
+}
+
 /// The status that this purchase gives its customer. None: the purchase says nothing about it, because it was bought
 /// once, or is not paid yet.
 #[must_use]
 pub fn status(purchase: &PurchaseView) -> Option<Status> {
+    status_of(&Standing {
+        kind: purchase.kind,
+        state: purchase.state,
+        will_renew: purchase.will_renew,
+        period_type: purchase.period_type,
+        offer: purchase.offer.as_ref().map(|offer| offer.offer_type),
+        price: purchase.price,
+    })
+}
+
+/// The same, from the parts.
+#[must_use]
+pub fn status_of(purchase: &Standing) -> Option<Status> {
     let is_grant = match purchase.kind {
         Kind::Subscription => false,
         Kind::Grant => true,
         Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing => return None,
     };
-    let period = period_type(purchase);
+    let period = rc_period(purchase.kind, purchase.period_type, purchase.offer, purchase.price);
     match purchase.state {
         State::None | State::Pending => None,
         State::Active if is_grant => Some(Status::Promotional),
