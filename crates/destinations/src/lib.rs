@@ -6,6 +6,7 @@
 
 mod answers;
 pub mod discord_webhook;
+pub mod intercom;
 pub mod preview;
 mod settings;
 pub mod webhook;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Every kind, in the order in which forms offer them.
-pub const DEFINITIONS: &[&Definition] = &[&webhook::DEFINITION, &discord_webhook::DEFINITION];
+pub const DEFINITIONS: &[&Definition] = &[&webhook::DEFINITION, &discord_webhook::DEFINITION, &intercom::DEFINITION];
 
 /// The definition of a kind.
 #[must_use]

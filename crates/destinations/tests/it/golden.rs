@@ -1,7 +1,7 @@
 //! The exact requests for every event, per kind and format, in `tests/golden/`. A change is read in the diff, then accepted
 //! with `PAIDUP_ACCEPT_GOLDEN=1`.
 
-use crate::support::{answered, every_kind, logged, moment, open, run, sample_of};
+use crate::support::{every_kind, logged, moment, open, run_by, sample_of};
 use paidup_destinations::{DEFINITIONS, Destination, Memory, Verdict};
 use paidup_lifecycle::event::EventType;
 use std::fmt::Write as _;
@@ -56,9 +56,10 @@ fn rendered(destination: &dyn Destination, event_type: EventType) -> String {
         return format!("nothing: {}\n", reason.0);
     }
     let conversation = destination.deliver(&[event], &Memory::default(), moment()).unwrap();
-    let course = run(conversation, Memory::default(), |_| answered(200, &[], "{}"));
+    let course = run_by(conversation, Memory::default(), |_, request| destination.rehearsal(request));
     assert_eq!(course.verdict, Verdict::Delivered, "{event_type}");
     assert!(!course.requests.is_empty(), "{event_type}: neither a request nor a reason");
+    course.requests.iter().for_each(crate::intercom::check);
     let mut text = String::new();
     for (index, request) in course.requests.iter().enumerate() {
         if index > 0 {
@@ -67,6 +68,9 @@ fn rendered(destination: &dyn Destination, event_type: EventType) -> String {
         writeln!(text, "{} {}", request.method(), request.uri()).unwrap();
         for (name, value) in request.headers() {
             writeln!(text, "{name}: {}", value.to_str().unwrap()).unwrap();
+        }
+        if request.body().is_empty() {
+            continue;
         }
         let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
         writeln!(text, "\n{}", serde_json::to_string_pretty(&body).unwrap()).unwrap();

@@ -5,4 +5,5 @@
 mod conformance;
 mod discord;
 mod golden;
+mod intercom;
 mod support;

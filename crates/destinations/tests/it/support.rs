@@ -21,6 +21,9 @@ pub(crate) const SECRET: &str = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LSE="
 /// The credential in a Discord URL.
 pub(crate) const TOKEN: &str = "hunter2-token_of-the-webhook";
 
+/// An access token of Intercom.
+pub(crate) const ACCESS_TOKEN: &str = "dG9rOmh1bnRlcjJfYWNjZXNzX3Rva2Vu";
+
 pub(crate) fn now() -> Timestamp {
     "2026-03-05T12:00:00Z".parse().unwrap()
 }
@@ -74,7 +77,20 @@ pub(crate) fn every_kind() -> Vec<(&'static str, &'static str, Value)> {
         ("discord_webhook", "default", discord(json!({}))),
         ("discord_webhook", "revenuecat_embed", discord(json!({ "style": "revenuecat_embed" }))),
         ("discord_webhook", "all", discord(json!({ "messages": on }))),
+        ("intercom", "default", json!({ "access_token": ACCESS_TOKEN })),
+        ("intercom", "own", own_intercom()),
     ]
+}
+
+/// An Intercom destination with everything that can be chosen.
+fn own_intercom() -> Value {
+    json!({
+        "access_token": ACCESS_TOKEN, "region": "eu", "match_by": "email", "missing_contact": "wait", "entitlement": "joined",
+        "events": {
+            "RENEWAL": { "name": "Paid again" }, "INITIAL_PURCHASE": { "name": " " }, "EXPIRATION": { "enabled": false },
+        },
+        "reactivation_as": "renewal",
+    })
 }
 
 /// The store in which an event is at home: only Play pauses.
@@ -101,14 +117,23 @@ pub(crate) struct Course {
 }
 
 /// Drives a conversation as the hub's loop does. `answer` is asked with the number of the call, from 0.
-pub(crate) fn run(mut conversation: Box<dyn Conversation>, memory: Memory, answer: impl Fn(usize) -> Answer) -> Course {
+pub(crate) fn run(conversation: Box<dyn Conversation>, memory: Memory, answer: impl Fn(usize) -> Answer) -> Course {
+    run_by(conversation, memory, |number, _| answer(number))
+}
+
+/// The same with answers that depend on the request too.
+pub(crate) fn run_by(
+    mut conversation: Box<dyn Conversation>,
+    memory: Memory,
+    answer: impl Fn(usize, &http::Request<bytes::Bytes>) -> Answer,
+) -> Course {
     let mut course =
         Course { requests: Vec::new(), budgets: Vec::new(), learned: Vec::new(), memory, verdict: Verdict::Delivered };
     let mut last: Option<Answer> = None;
     for _ in 0..MAX_STEPS {
         match conversation.next(last.as_ref()) {
             Step::Call { request, budgets } => {
-                last = Some(answer(course.requests.len()));
+                last = Some(answer(course.requests.len(), &request));
                 course.requests.push(request);
                 course.budgets = budgets;
             }

@@ -14,6 +14,7 @@ mod discord_api;
 mod disk;
 mod docs;
 mod generic;
+mod intercom;
 mod keys;
 mod openapi;
 mod population;

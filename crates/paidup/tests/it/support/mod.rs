@@ -233,9 +233,14 @@ impl TestHub {
 
     /// Stops it and starts it again on the same database, at the same time.
     pub(crate) async fn restart(self) -> TestHub {
+        self.restart_with(&[]).await
+    }
+
+    /// The same with settings besides.
+    pub(crate) async fn restart_with(self, settings: &[(&str, &str)]) -> TestHub {
         let (folder, clock) = (self.folder.clone(), self.clock.clone());
         self.stop().await;
-        TestHub::start_in(folder, clock, &[]).await
+        TestHub::start_in(folder, clock, settings).await
     }
 }
 
