@@ -25,14 +25,18 @@ const DEFAULT_LIMIT: usize = 100;
 #[expect(dead_code, reason = "`Form` reads them, because it tells all faults at once; this is their document")]
 pub(crate) struct EntitlementQuery {
     /// Only this user's.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     user_id: Option<String>,
     /// Only of these SKUs: their ids, joined by commas.
     sku_ids: Option<String>,
     /// Only this server's; no purchase here belongs to a server.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     guild_id: Option<String>,
     /// Only ids below it; without `after` the highest of them.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     before: Option<String>,
     /// Only ids above it.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     after: Option<String>,
     /// Rows on the page, 1 to 100; 100 when absent.
     #[param(minimum = 1, maximum = 100)]
@@ -75,7 +79,7 @@ impl Filter {
 
 /// What customers may use or might have used, in ascending order of ids.
 #[utoipa::path(get, path = "/applications/{application_id}/entitlements", tag = "discord", security(("bot" = [])),
-    params(("application_id" = String, Path, description = "Any snowflake: one installation is one application"), EntitlementQuery),
+    params(("application_id" = String, Path, description = "Any snowflake: one installation is one application", pattern = "^(0|[1-9][0-9]{0,18})$"), EntitlementQuery),
     responses((status = 200, body = Vec<DiscordEntitlement>), (status = 400, body = DiscordError), (status = 401, body = DiscordError),
         (status = 403, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn list(
@@ -129,7 +133,7 @@ fn above(id: Snowflake) -> Option<Snowflake> {
 
 /// One entitlement.
 #[utoipa::path(get, path = "/applications/{application_id}/entitlements/{entitlement_id}", tag = "discord", security(("bot" = [])),
-    params(("application_id" = String, Path, description = "Any snowflake"), ("entitlement_id" = String, Path)),
+    params(("application_id" = String, Path, description = "Any snowflake", pattern = "^(0|[1-9][0-9]{0,18})$"), ("entitlement_id" = String, Path, pattern = "^(0|[1-9][0-9]{0,18})$")),
     responses((status = 200, body = DiscordEntitlement), (status = 400, body = DiscordError), (status = 401, body = DiscordError),
         (status = 403, body = DiscordError), (status = 404, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn one(
@@ -156,7 +160,7 @@ pub(crate) async fn one(
 
 /// Every product, and every entitlement that can be granted.
 #[utoipa::path(get, path = "/applications/{application_id}/skus", tag = "discord", security(("bot" = [])),
-    params(("application_id" = String, Path, description = "Any snowflake")),
+    params(("application_id" = String, Path, description = "Any snowflake", pattern = "^(0|[1-9][0-9]{0,18})$")),
     responses((status = 200, body = Vec<DiscordSku>), (status = 400, body = DiscordError), (status = 401, body = DiscordError),
         (status = 403, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn skus(

@@ -29,19 +29,22 @@ const BATCH: usize = 200;
 #[expect(dead_code, reason = "`Form` reads them, because it tells all faults at once; this is their document")]
 pub(crate) struct SubscriptionQuery {
     /// Only ids below it; without `after` the highest of them.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     before: Option<String>,
     /// Only ids above it.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     after: Option<String>,
     /// Rows on the page, 1 to 100; 50 when absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// Whose: a linked Discord account, or the `discord_user_id` of a customer. Must be given.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     user_id: Option<String>,
 }
 
 /// A customer's subscriptions of a product, of whatever store, in ascending order of their ids.
 #[utoipa::path(get, path = "/skus/{sku_id}/subscriptions", tag = "discord", security(("bot" = [])),
-    params(("sku_id" = String, Path, description = "The `sku_id` of a product"), SubscriptionQuery),
+    params(("sku_id" = String, Path, description = "The `sku_id` of a product", pattern = "^(0|[1-9][0-9]{0,18})$"), SubscriptionQuery),
     responses((status = 200, body = Vec<DiscordSubscription>), (status = 400, body = DiscordError), (status = 401, body = DiscordError),
         (status = 403, body = DiscordError), (status = 404, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn list(
@@ -81,12 +84,13 @@ pub(crate) async fn list(
 #[expect(dead_code, reason = "as above")]
 pub(crate) struct OwnerQuery {
     /// Only if it is this user's.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     user_id: Option<String>,
 }
 
 /// One subscription.
 #[utoipa::path(get, path = "/skus/{sku_id}/subscriptions/{subscription_id}", tag = "discord", security(("bot" = [])),
-    params(("sku_id" = String, Path, description = "The `sku_id` of a product"), ("subscription_id" = String, Path), OwnerQuery),
+    params(("sku_id" = String, Path, description = "The `sku_id` of a product", pattern = "^(0|[1-9][0-9]{0,18})$"), ("subscription_id" = String, Path, pattern = "^(0|[1-9][0-9]{0,18})$"), OwnerQuery),
     responses((status = 200, body = DiscordSubscription), (status = 400, body = DiscordError), (status = 401, body = DiscordError),
         (status = 403, body = DiscordError), (status = 404, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn one(
