@@ -14,6 +14,11 @@ use std::time::Duration;
 const MAX_KEYS: usize = 10_000;
 /// A guess's window holds at most so many calls: each is remembered by its time.
 const MAX_CALLS: u32 = 1_000;
+/// Work that can wait leaves one call in so many of a window to others.
+const KEPT: u32 = 5;
+/// Two answers that differ by less in when the window ends speak of the same one: their way here takes its time, and some
+/// vendors tell whole seconds.
+const SAME_WINDOW: Duration = Duration::from_millis(1_200);
 /// Nobody blocks us for longer by one answer.
 const MAX_BLOCK: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,7 +51,18 @@ impl Budgets {
 
     /// Takes one call from each of `keys` when all of them have one; else takes none and answers when to ask again.
     pub fn take(&mut self, keys: &[BudgetKey], now: Timestamp) -> Result<(), Timestamp> {
-        let free = keys.iter().filter_map(|key| self.known.get(key)).filter_map(|budget| budget.free_at(now)).max();
+        self.take_of(keys, now, |_| 0)
+    }
+
+    /// The same for work that can wait: a part of each budget ([`KEPT`]) stays for those who cannot. Whoever asks with
+    /// `take` therefore goes first: what becomes free is theirs until they want nothing more.
+    pub fn take_spare(&mut self, keys: &[BudgetKey], now: Timestamp) -> Result<(), Timestamp> {
+        self.take_of(keys, now, Budget::kept)
+    }
+
+    fn take_of(&mut self, keys: &[BudgetKey], now: Timestamp, kept: impl Fn(&Budget) -> u32) -> Result<(), Timestamp> {
+        let known = keys.iter().filter_map(|key| self.known.get(key));
+        let free = known.filter_map(|budget| budget.free_at(now, kept(budget))).max();
         if let Some(at) = free {
             return Err(at);
         }
@@ -67,8 +83,20 @@ impl Budgets {
         let remaining = hint.remaining.unwrap_or(0);
         let budget = self.known.entry(hint.key.clone()).or_default();
         budget.told = Some(match budget.told {
-            // Calls that are still under way were not counted yet when the answer was made: the smaller number holds.
-            Some((left, ends)) if ends > now && hint.remaining.is_some() => (left.min(remaining), ends.max(until)),
+            Some((left, ends)) if ends > now && hint.remaining.is_some() => {
+                let is_next = until > ends.plus(SAME_WINDOW.max(hint.resets_after / 2));
+                match (is_next, ends > until.plus(SAME_WINDOW)) {
+                    // The vendor's next window has begun before we thought: what is left of the old one says nothing.
+                    // But whoever is blocked stays so until then.
+                    (true, _) if left > 0 => (remaining, until),
+                    (true, _) => (0, ends),
+                    // A late answer about the window before.
+                    (false, true) => (left, ends),
+                    // Calls that are still under way were not counted yet when the answer was made: the smaller number
+                    // holds.
+                    (false, false) => (left.min(remaining), ends.max(until)),
+                }
+            }
             Some((0, ends)) => (0, ends.max(until)),
             Some(_) | None => (remaining, until),
         });
@@ -76,13 +104,18 @@ impl Budgets {
 }
 
 impl Budget {
-    /// When a call may be made; `None`: now.
-    fn free_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let told = self.told.filter(|(left, until)| *left == 0 && *until > now).map(|(_, until)| until);
+    /// Calls that work which can wait leaves to others. Small budgets cannot be divided.
+    fn kept(&self) -> u32 {
+        self.guess.map_or(0, |(calls, _)| calls / KEPT)
+    }
+
+    /// When a call may be made that leaves `kept` calls to others; `None`: now.
+    fn free_at(&self, now: Timestamp, kept: u32) -> Option<Timestamp> {
+        let told = self.told.filter(|(left, until)| *left <= kept && *until > now).map(|(_, until)| until);
         let guessed = self.guess.and_then(|(calls, per)| {
-            let full = self.made.len() >= calls as usize;
-            let oldest = self.made.get(self.made.len().checked_sub(calls as usize)?)?;
-            full.then(|| oldest.plus(per)).filter(|at| *at > now)
+            let most = calls.saturating_sub(kept).max(1) as usize;
+            let oldest = self.made.get(self.made.len().checked_sub(most)?)?;
+            Some(oldest.plus(per)).filter(|at| *at > now)
         });
         told.max(guessed)
     }
@@ -166,6 +199,26 @@ mod tests {
                 950,
                 Err(at(600_010)),
             ),
+            (
+                "the next window is not narrowed by the one before",
+                vec![
+                    (0, hint("a", Some(2), 9_000)),
+                    (8_990, hint("a", Some(0), 1_000)),
+                    (9_000, hint("a", Some(9), 10_000)),
+                ],
+                9_100,
+                Err(at(9_990)),
+            ),
+            (
+                "the next window has its own number",
+                vec![
+                    (0, hint("a", Some(1), 9_000)),
+                    (8_500, hint("a", Some(9), 10_500)),
+                    (8_501, hint("a", Some(0), 499)),
+                ],
+                8_600,
+                Ok(()),
+            ),
             ("longest block holds", vec![(0, hint("a", None, 9_000)), (10, hint("a", None, 100))], 200, Err(at(9_000))),
             ("for ever is a day", vec![(0, hint("a", None, u64::MAX / 2))], 0, Err(at(24 * 3_600_000))),
         ];
@@ -195,6 +248,44 @@ mod tests {
             budgets.learn(&hint(&n.to_string(), Some(1), 10), at(n as u64));
         }
         assert!(budgets.known.len() < 100, "{}", budgets.known.len());
+    }
+
+    #[test]
+    fn work_that_can_wait_leaves_a_fifth_to_others() {
+        let mut budgets = Budgets::default();
+        budgets.guess(&guess("api", 10, 1_000));
+        let keys = [key("api")];
+        let spare = (0..20).filter(|_| budgets.take_spare(&keys, at(0)).is_ok()).count();
+        assert_eq!((spare, budgets.take_spare(&keys, at(0))), (8, Err(at(1_000))));
+        let first = (0..20).filter(|_| budgets.take(&keys, at(500)).is_ok()).count();
+        assert_eq!(first, 2, "and what was left is there at once");
+        // Those who go first take what becomes free, as long as they want it.
+        let live = (0..20).filter(|_| budgets.take(&keys, at(1_000)).is_ok()).count();
+        assert_eq!((live, budgets.take_spare(&keys, at(1_000))), (8, Err(at(2_000))));
+        budgets.learn(&hint("told", Some(1), 700), at(0));
+        budgets.guess(&guess("told", 10, 1));
+        assert_eq!(budgets.take_spare(&[key("told")], at(600)), Err(at(700)), "what was told is divided too");
+        budgets.guess(&guess("small", 1, 1_000));
+        assert_eq!(budgets.take_spare(&[key("small")], at(0)), Ok(()), "small budgets cannot be divided");
+        assert_eq!(budgets.take_spare(&[key("unknown")], at(0)), Ok(()));
+    }
+
+    /// Long work and live deliveries at one budget, in exact time: 160 calls a second, a burst of 32 live calls a second.
+    #[test]
+    fn long_work_fills_the_budget_and_live_deliveries_never_wait() {
+        let mut budgets = Budgets::default();
+        budgets.guess(&guess("api", 160, 1_000));
+        let (keys, mut spare, mut waited) = ([key("api")], 0, 0);
+        for ms in 0..60_000 {
+            if ms % 1_000 == 0 {
+                waited += (0..32).filter(|_| budgets.take(&keys, at(ms)).is_err()).count();
+            }
+            while budgets.take_spare(&keys, at(ms)).is_ok() {
+                spare += 1;
+            }
+        }
+        assert_eq!(waited, 0);
+        assert_eq!(spare, 60 * (160 - 32 - 32), "all but the part that is kept and what the others took");
     }
 
     proptest! {
