@@ -110,6 +110,8 @@ macro_rules! ids {
 ids! {
     /// An access key for the API.
     ApiKeyId = "key_",
+    /// A walk over all customers that brings a destination up to date.
+    BackfillId = "bkf_",
     /// Events that belong together.
     BundleId = "bun_",
     /// Who bought.

@@ -5,6 +5,7 @@
 //! (the caller's pure function), save, in one transaction that is durable when the future resolves. Everything else
 //! (sources, destinations, progress, keys) has plain calls, which ride on the same group commit.
 
+pub mod backfills;
 mod compare;
 #[cfg(test)]
 mod conformance;
@@ -12,6 +13,7 @@ mod pack;
 pub mod records;
 mod sqlite;
 
+use backfills::Backfills;
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
@@ -366,7 +368,7 @@ pub trait Deliveries {
 }
 
 /// The store, and how it is.
-pub trait Store: Commits + Log + People + Agenda + Setup + Deliveries + Send + Sync {
+pub trait Store: Commits + Log + People + Agenda + Setup + Deliveries + Backfills + Send + Sync {
     /// Figures for `/metrics` and `/readyz`.
     fn health(&self) -> Answer<'_, Health>;
     /// Waits until everything that was handed in is durable, then closes. Later calls answer `Unavailable`.

@@ -3,6 +3,7 @@
 //! A case fails by panicking. Each gets a store of its own, so cases share nothing.
 
 mod agenda;
+mod backfills;
 mod commits;
 mod deliveries;
 mod log;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Case> {
         deliveries::CASES,
         pruning::CASES,
         verify::CASES,
+        backfills::CASES,
     ]
     .concat()
 }

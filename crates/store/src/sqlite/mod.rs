@@ -5,6 +5,7 @@
 //! files hold the SQL, one for each table or two; `migrations/sqlite` says what the tables are and why.
 
 mod agenda;
+mod backfills;
 mod checkpoint;
 mod commit;
 mod customers;

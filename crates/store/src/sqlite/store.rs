@@ -4,9 +4,10 @@ use super::db::{Db, Outcome};
 use super::session::Session;
 use super::verify::Check;
 use super::{
-    SqliteStore, agenda, commit, customers, deliveries, derived, events, journal, memories, notifications, pruning,
+    SqliteStore, agenda, backfills, commit, customers, deliveries, derived, events, journal, memories, notifications, pruning,
     purchases, setup, snowflakes,
 };
+use crate::backfills::{BackfillFailure, BackfillRecord, Backfills};
 use crate::records::*;
 use crate::{
     Agenda, Answer, Commits, Committed, Decision, Deliveries, Listener, Log, People, Setup, Store, StoreError, Urgency,
@@ -14,7 +15,9 @@ use crate::{
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
-use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
+use paidup_lifecycle::ids::{
+    ApiKeyId, BackfillId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId,
+};
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
@@ -340,6 +343,37 @@ impl Deliveries for SqliteStore {
             }
             Ok(removed)
         })
+    }
+}
+
+impl Backfills for SqliteStore {
+    fn begin_backfill(&self, backfill: BackfillRecord) -> Answer<'_, BackfillRecord> {
+        self.write(Urgency::Rest, move |session| backfills::begin(&session.db, backfill.clone()))
+    }
+
+    fn backfill(&self, id: BackfillId) -> Answer<'_, Option<BackfillRecord>> {
+        self.read(move |db| backfills::one(db, id))
+    }
+
+    fn backfills(
+        &self,
+        destination: Option<DestinationId>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(u64, BackfillRecord)>> {
+        self.read(move |db| backfills::list(db, destination, before, limit))
+    }
+
+    fn running_backfills(&self) -> Answer<'_, Vec<BackfillRecord>> {
+        self.read(backfills::running)
+    }
+
+    fn save_backfill(&self, backfill: BackfillRecord, failures: Vec<BackfillFailure>) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| backfills::save(&session.db, &backfill, &failures))
+    }
+
+    fn backfill_failures(&self, id: BackfillId, after: u64, limit: usize) -> Answer<'_, Vec<(u64, BackfillFailure)>> {
+        self.read(move |db| backfills::failures(db, id, after, limit))
     }
 }
 

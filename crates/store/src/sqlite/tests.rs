@@ -105,7 +105,7 @@ async fn foreign_damaged_and_newer_files_are_refused_with_the_reason() {
                 migrations::run(&mut conn).unwrap();
                 conn.execute("INSERT INTO schema_migrations VALUES (99, 'later')", []).unwrap();
             }),
-            "schema is version 99, and this program knows up to 2",
+            "schema is version 99, and this program knows up to ",
         ),
     ];
     for (name, prepare, expected) in cases {
