@@ -5,6 +5,7 @@
 
 pub mod alerts;
 mod ask;
+pub mod backfill;
 mod backlog;
 pub mod catalogue;
 pub mod clock;
@@ -35,6 +36,7 @@ pub mod tryout;
 pub use error::HubError;
 
 use alerts::Alerts;
+use backfill::Walks;
 use clock::{Chance, Clock};
 use config::Config;
 use destinations::Destinations;
@@ -105,6 +107,7 @@ struct Inner {
     outbound: Arc<dyn Outbound>,
     destinations: Destinations,
     alerts: Alerts,
+    walks: Walks,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -178,6 +181,7 @@ impl Hub {
             outbound,
             destinations,
             alerts,
+            walks: Walks::default(),
             tasks,
             stopping,
         }));
@@ -188,6 +192,7 @@ impl Hub {
     /// Starts every loop: deadlines, questions, the catalogue's sweep, deliveries.
     pub async fn start(&self) -> Result<(), StartError> {
         self.start_destinations().await?;
+        self.start_backfills().await?;
         self.tasks().spawn(self.clone().run_halts());
         self.tasks().spawn(self.clone().run_backlog());
         self.tasks().spawn(self.clone().run_scheduler());
@@ -245,6 +250,10 @@ impl Hub {
     #[must_use]
     pub fn alerts(&self) -> &Alerts {
         &self.0.alerts
+    }
+
+    pub(crate) fn walks(&self) -> &Walks {
+        &self.0.walks
     }
 
     /// Who makes calls.

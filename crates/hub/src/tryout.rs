@@ -1,7 +1,7 @@
 //! Trying a destination out: a test call or a look at its set-up, and a look at what an event would cause. Neither leaves
 //! a trace in the log or among the deliveries.
 
-use crate::dispatch::deliver::{Talk, converse, drive, explain, millis, rehearse};
+use crate::dispatch::deliver::{Talk, Turn, converse, drive, explain, millis, rehearse};
 use crate::dispatch::settle::OnWire;
 use crate::dispatch::{PARTITION, Target};
 use crate::{Hub, HubError};
@@ -66,7 +66,7 @@ impl Hub {
         let moment = Moment { now: self.clock().now(), attempt: 1, waiting: 0 };
         let timeout = target.destination.pace().timeout;
         if let Some(mut check) = target.destination.check(moment) {
-            let talk = drive(port, &mut *check, timeout, &target.secrets, &on_wire).await;
+            let talk = drive(port, &mut *check, timeout, &target.secrets, &on_wire, Turn::First).await;
             return checked(&talk, check.findings(), &target.secrets);
         }
         let event = self.sample_event(EventType::Test);

@@ -18,6 +18,15 @@ pub const MAX_EXCERPT: usize = 500;
 /// Most bytes of a reason that are kept.
 const MAX_REASON: usize = 300;
 
+/// Who goes first where calls are few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Live deliveries: as far as the budget goes.
+    First,
+    /// Long work: leaves a part of the budget unused, so that live deliveries never wait for it.
+    Spare,
+}
+
 /// What a conversation came to.
 #[derive(Debug)]
 pub struct Talk {
@@ -47,7 +56,7 @@ pub async fn converse(
         Ok(Err(poison)) => return poisoned(poison.0),
         Err(panic) => return poisoned(panic),
     };
-    drive(port, &mut *conversation, destination.pace().timeout, secrets, on_wire).await
+    drive(port, &mut *conversation, destination.pace().timeout, secrets, on_wire, Turn::First).await
 }
 
 /// Asks a conversation for its steps and does them, until it ends.
@@ -57,6 +66,7 @@ pub async fn drive(
     timeout: Duration,
     secrets: &[String],
     on_wire: &OnWire,
+    turn: Turn,
 ) -> Talk {
     let mut talk = Talk { verdict: Err(String::new()), status: None, excerpt: None, memory: None };
     let mut answer: Option<Answer> = None;
@@ -67,7 +77,7 @@ pub async fn drive(
         };
         match step {
             Step::Call { request, budgets } => {
-                wait_for_budgets(port, &budgets).await;
+                wait_for_budgets(port, &budgets, turn).await;
                 // The first call's moment counts for the whole delivery.
                 let now = port.clock.now().as_millis().max(1);
                 let _ = on_wire.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
@@ -87,16 +97,20 @@ pub async fn drive(
 }
 
 /// A mistake in one kind's rendering must not take the destination's task along.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| "rendering this event failed unexpectedly; see the log".to_owned())
 }
 
-async fn wait_for_budgets(port: &Port, keys: &[BudgetKey]) {
+async fn wait_for_budgets(port: &Port, keys: &[BudgetKey], turn: Turn) {
     if keys.is_empty() {
         return;
     }
     loop {
-        let taken = port.budgets.lock().take(keys, port.clock.now());
+        let now = port.clock.now();
+        let taken = match turn {
+            Turn::First => port.budgets.lock().take(keys, now),
+            Turn::Spare => port.budgets.lock().take_spare(keys, now),
+        };
         match taken {
             Ok(()) => return,
             Err(free) => port.clock.sleep_until(free).await,

@@ -1,5 +1,6 @@
 //! The commands, one file each. Exit codes: 0 ok, 1 failed, 2 usage.
 
+mod backfill;
 mod demo;
 mod keys;
 mod lifecycle;
@@ -40,6 +41,8 @@ enum Command {
     Keys(keys::Arguments),
     /// Tells one event again.
     Replay(replay::Arguments),
+    /// Brings a destination up to date for all customers.
+    Backfill(backfill::Arguments),
     /// Folds the journal into an empty database and compares.
     Rebuild(rebuild::Arguments),
     /// Prints the table of transitions that the engine runs.
@@ -59,6 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Simulate(arguments) => simulate::run(arguments).await,
         Command::Keys(arguments) => keys::run(load(config)?, arguments).await,
         Command::Replay(arguments) => replay::run(load(config)?, arguments).await,
+        Command::Backfill(arguments) => backfill::run(load(config)?, arguments).await,
         Command::Rebuild(arguments) => rebuild::run(load(config)?, arguments).await,
         Command::Lifecycle(arguments) => lifecycle::run(&arguments),
         Command::Openapi => openapi::run(),

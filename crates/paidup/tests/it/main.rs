@@ -6,6 +6,7 @@
 mod support;
 
 mod app_store;
+mod backfill;
 mod bad_input;
 mod crash;
 mod customers;

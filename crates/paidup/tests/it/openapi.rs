@@ -43,6 +43,8 @@ async fn the_contract_is_in_the_document() {
         ("post", "/v1/destinations/{id}/pause"),
         ("post", "/v1/destinations/{id}/resume"),
         ("post", "/v1/destinations/{id}/preview"),
+        ("post", "/v1/destinations/{id}/backfills"),
+        ("get", "/v1/backfills/{id}"),
         ("get", "/v1/events"),
         ("get", "/v1/events/{id}"),
         ("get", "/v1/events/{id}/deliveries"),

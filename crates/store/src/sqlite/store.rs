@@ -4,8 +4,8 @@ use super::db::{Db, Outcome};
 use super::session::Session;
 use super::verify::Check;
 use super::{
-    SqliteStore, agenda, backfills, commit, customers, deliveries, derived, events, journal, memories, notifications, pruning,
-    purchases, setup, snowflakes,
+    SqliteStore, agenda, backfills, commit, customers, deliveries, derived, events, journal, memories, notifications,
+    pruning, purchases, setup, snowflakes,
 };
 use crate::backfills::{BackfillFailure, BackfillRecord, Backfills};
 use crate::records::*;

@@ -1,5 +1,6 @@
 //! The API of `/v1`: one file per resource.
 
+pub(crate) mod backfills;
 pub(crate) mod catalogue;
 pub(crate) mod customers;
 pub(crate) mod deliveries;
