@@ -5,6 +5,7 @@
 //! Adding one: a folder here, its `mod` line and its line in [`DEFINITIONS`].
 
 mod answers;
+pub mod connect;
 pub mod discord_webhook;
 pub mod intercom;
 pub mod preview;

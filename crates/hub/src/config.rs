@@ -5,6 +5,7 @@
 
 use crate::secrets::Secret;
 use ipnet::IpNet;
+use paidup_destinations::connect::App;
 use paidup_lifecycle::closed_set;
 use paidup_lifecycle::dialects::discord::Numbering;
 use std::collections::BTreeMap;
@@ -33,6 +34,9 @@ const fn setting(name: &'static str, default: &'static str, help: &'static str) 
 const fn secret(name: &'static str, help: &'static str) -> Setting {
     Setting { name, default: "", help, secret: true }
 }
+
+/// ASSUMPTION: workspaces of all regions begin here; Intercom does not say.
+const INTERCOM_OAUTH: &str = "https://app.intercom.com/oauth";
 
 /// Every setting there is.
 pub const SETTINGS: &[Setting] = &[
@@ -64,6 +68,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("PAIDUP_DISCORD_API_URL", "https://discord.com/api/v10", "where Discord's API is"),
     setting("PAIDUP_DISCORD_GATEWAY_URL", "wss://gateway.discord.gg", "where Discord's gateway is"),
     setting("PAIDUP_INTERCOM_API_URL", "", "where Intercom's API is. Default: by the destination's region"),
+    setting("PAIDUP_INTERCOM_OAUTH_URL", INTERCOM_OAUTH, "the page on which people agree to connect Intercom"),
+    setting(
+        "PAIDUP_INTERCOM_CLIENT_ID",
+        "",
+        "client id of your Intercom app, to connect by OAuth instead of by an access token",
+    ),
+    secret("PAIDUP_INTERCOM_CLIENT_SECRET", "client secret of your Intercom app"),
     setting("PAIDUP_STRIPE_API_URL", "https://api.stripe.com", "where Stripe's API is"),
     setting("PAIDUP_PLAY_API_URL", "https://androidpublisher.googleapis.com", "where Google Play's developer API is"),
     setting("PAIDUP_GOOGLE_OAUTH_URL", "https://oauth2.googleapis.com/token", "where Google hands out access tokens"),
@@ -187,6 +198,17 @@ impl Upstreams {
     }
 }
 
+/// The operator's app with a vendor, for connecting destinations of a kind by OAuth.
+#[derive(Clone)]
+pub struct OAuthApp {
+    /// The kind of destination.
+    pub kind: &'static str,
+    /// The app.
+    pub app: App,
+    /// The operator named another page to agree on: it may be a local one.
+    pub is_elsewhere: bool,
+}
+
 /// All settings, checked.
 #[derive(Clone)]
 pub struct Config {
@@ -204,6 +226,8 @@ pub struct Config {
     pub allow_private_targets: Vec<IpNet>,
     /// Vendors.
     pub upstreams: Upstreams,
+    /// Apps for connecting by OAuth.
+    pub oauth_apps: Vec<OAuthApp>,
     /// Discord's status numbers.
     pub discord_status_numbering: Numbering,
     /// Log filter.
@@ -362,6 +386,7 @@ impl Values {
                 appstore_api: self.url("PAIDUP_APPSTORE_API_URL", HTTP)?,
                 amazon_rvs: self.upstream("PAIDUP_AMAZON_RVS_URL", HTTP)?,
             },
+            oauth_apps: self.intercom_app(HTTP)?.into_iter().collect(),
             discord_status_numbering: self.parse("PAIDUP_DISCORD_STATUS_NUMBERING", "a known numbering")?,
             log: self.get("PAIDUP_LOG").0.to_owned(),
             log_format: self.parse("PAIDUP_LOG_FORMAT", "a known format")?,
@@ -371,6 +396,25 @@ impl Values {
                 attempts: self.days("PAIDUP_RETENTION_ATTEMPTS_DAYS")?,
             },
         })
+    }
+
+    fn intercom_app(&self, schemes: &[&str]) -> Result<Option<OAuthApp>, ConfigError> {
+        let consent = self.upstream("PAIDUP_INTERCOM_OAUTH_URL", schemes)?;
+        let (id, secret) = (self.get("PAIDUP_INTERCOM_CLIENT_ID").0, self.get("PAIDUP_INTERCOM_CLIENT_SECRET").0);
+        match (id, secret) {
+            ("", "") => Ok(None),
+            ("", _) => {
+                Err(invalid("PAIDUP_INTERCOM_CLIENT_ID", "is missing: the secret alone opens nothing".to_owned()))
+            }
+            (_, "") => {
+                Err(invalid("PAIDUP_INTERCOM_CLIENT_SECRET", "is missing: the id alone opens nothing".to_owned()))
+            }
+            (id, secret) => {
+                let (client_id, client_secret) = (id.to_owned(), secret.to_owned());
+                let app = App { consent_page: consent.url.into(), client_id, client_secret };
+                Ok(Some(OAuthApp { kind: "intercom", app, is_elsewhere: consent.overridden }))
+            }
+        }
     }
 
     fn database_url(&self) -> Result<Secret<String>, ConfigError> {
@@ -485,6 +529,7 @@ mod tests {
             ("network", [("PAIDUP_ALLOW_PRIVATE_TARGETS", "10.0.0.0/8,ten")], "\"ten\" is not a network"),
             ("short key", [("PAIDUP_ADMIN_KEY", "tooshort")], "PAIDUP_ADMIN_KEY: must have at least 16 characters"),
             ("scheme", [("PAIDUP_DISCORD_API_URL", "ftp://x")], "must be a URL that starts with http or https"),
+            ("half an app", [("PAIDUP_INTERCOM_CLIENT_SECRET", "tooshort")], "PAIDUP_INTERCOM_CLIENT_ID: is missing"),
             ("numbering", [("PAIDUP_DISCORD_STATUS_NUMBERING", "live")], "known: contract discord"),
             ("database", [("PAIDUP_DATABASE_URL", "mysql://u:secret@h")], "must start with sqlite: or postgres://"),
             ("no file for plain ones", [("PAIDUP_LISTEN_FILE", "x")], "unknown setting PAIDUP_LISTEN_FILE"),

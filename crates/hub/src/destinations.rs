@@ -403,15 +403,19 @@ impl Hub {
         })
     }
 
-    fn open_destination(&self, definition: &'static Definition, config: &RawValue) -> Result<Opened, HubError> {
+    /// Where vendors are.
+    pub(crate) fn upstreams(&self) -> Upstreams {
         let text = |upstream: &Upstream| upstream.url.as_str().trim_end_matches('/').to_owned();
         let upstreams = &self.config().upstreams;
-        let upstreams = Upstreams {
+        Upstreams {
             discord_api: text(&upstreams.discord_api),
             intercom_api: upstreams.intercom_api.as_ref().map(text),
             public_url: self.public_url(),
-        };
-        let destination = (definition.open)(config, &upstreams).map_err(refused_settings)?;
+        }
+    }
+
+    fn open_destination(&self, definition: &'static Definition, config: &RawValue) -> Result<Opened, HubError> {
+        let destination = (definition.open)(config, &self.upstreams()).map_err(refused_settings)?;
         let settings: Value = serde_json::from_str(config.get()).unwrap_or_default();
         let secrets = secret_texts(definition.secrets, &settings).into();
         Ok(Opened { definition, destination: destination.into(), secrets })

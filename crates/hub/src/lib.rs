@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod commit;
 pub mod config;
+pub mod connect;
 pub mod deliveries;
 pub mod destinations;
 pub mod dispatch;
@@ -39,6 +40,7 @@ use alerts::Alerts;
 use backfill::Walks;
 use clock::{Chance, Clock};
 use config::Config;
+use connect::Begun;
 use destinations::Destinations;
 use dispatch::Port;
 use keys::Gate;
@@ -108,6 +110,7 @@ struct Inner {
     destinations: Destinations,
     alerts: Alerts,
     walks: Walks,
+    begun: Begun,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -182,6 +185,7 @@ impl Hub {
             destinations,
             alerts,
             walks: Walks::default(),
+            begun: Begun::default(),
             tasks,
             stopping,
         }));
@@ -250,6 +254,10 @@ impl Hub {
     #[must_use]
     pub fn alerts(&self) -> &Alerts {
         &self.0.alerts
+    }
+
+    pub(crate) fn begun(&self) -> &Begun {
+        &self.0.begun
     }
 
     pub(crate) fn walks(&self) -> &Walks {

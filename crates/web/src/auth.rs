@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use paidup_hub::Hub;
-use paidup_hub::keys::Scope;
+use paidup_hub::keys::{Principal, Scope};
 use std::marker::PhantomData;
 
 /// A scope as a type, so that a handler's signature says what it needs.
@@ -34,7 +34,7 @@ needs! {
 }
 
 /// A caller whose key has the scope.
-pub(crate) struct Authorized<N: Needs>(PhantomData<N>);
+pub(crate) struct Authorized<N: Needs>(pub(crate) Principal, PhantomData<N>);
 
 /// The key of a request; `None` when it has none or none that can be read.
 #[must_use]
@@ -58,6 +58,6 @@ impl<N: Needs> FromRequestParts<Hub> for Authorized<N> {
             let detail = format!("this key lacks the scope `{}`", N::SCOPE);
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
-        Ok(Authorized(PhantomData))
+        Ok(Authorized(principal, PhantomData))
     }
 }

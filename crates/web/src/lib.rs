@@ -61,6 +61,7 @@ impl utoipa::Modify for Security {
 fn open_routes() -> OpenApiRouter<Hub> {
     OpenApiRouter::new()
         .routes(routes!(intake::ingest))
+        .routes(routes!(api::connect::finish))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))
@@ -80,6 +81,7 @@ fn api_routes() -> OpenApiRouter<Hub> {
         .routes(routes!(api::destinations::resume))
         .routes(routes!(api::destinations::preview))
         .routes(routes!(api::destinations::kinds))
+        .routes(routes!(api::connect::begin))
         .routes(routes!(api::backfills::begin, api::backfills::of_destination))
         .routes(routes!(api::backfills::list))
         .routes(routes!(api::backfills::get))

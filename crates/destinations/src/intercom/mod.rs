@@ -10,6 +10,7 @@
 mod api;
 mod attributes;
 mod check;
+mod connect;
 mod contact;
 mod delivery;
 mod event;
@@ -21,6 +22,7 @@ mod verdict;
 
 pub use api::Region;
 pub use attributes::EntitlementChoice;
+pub use connect::CONNECTOR;
 pub use contact::{Anonymous, MatchBy, MissingContact};
 
 use crate::settings::{ReactivationAs, fault, read, unknown};

@@ -8,6 +8,7 @@ mod support;
 mod app_store;
 mod backfill;
 mod bad_input;
+mod connect;
 mod crash;
 mod customers;
 mod delivery;

@@ -2,6 +2,7 @@
 
 pub(crate) mod backfills;
 pub(crate) mod catalogue;
+pub(crate) mod connect;
 pub(crate) mod customers;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
