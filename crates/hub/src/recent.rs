@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 /// Most events that are kept: as many as one destination may have ahead of its cursor (architecture.md section 4).
 pub const MAX_EVENTS: usize = 10_000;
-/// Most bytes of JSON that are kept.
-pub const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Most bytes of JSON that are kept; with what was read from it an event takes about three times that.
+pub const MAX_BYTES: usize = 12 * 1024 * 1024;
 
 /// The newest events of every partition.
 pub struct Recent {

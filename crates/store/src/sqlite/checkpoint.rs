@@ -16,11 +16,12 @@ use std::time::Duration;
 /// The log is copied back each time it has grown by so many pages (4 MiB).
 const PIECE: i64 = 4 * 1024 * 1024 / PAGE_BYTES;
 
-/// Past so many pages it has to start over. Reading that much again after a crash takes about 100 ms.
-const LONGEST: i64 = KEPT_BYTES / PAGE_BYTES;
+/// Past so many pages (64 MiB) it has to start over. Reading that much again after a crash takes about 100 ms.
+const LONGEST: i64 = 64 * 1024 * 1024 / PAGE_BYTES;
 
-/// The file is kept at that size (64 MiB) for reuse: writing over it is cheaper than growing it.
-pub(super) const KEPT_BYTES: i64 = 64 * 1024 * 1024;
+/// The file is kept at that size for reuse, because writing over it is cheaper than growing it. It is what the log comes
+/// to under load until it has started over, so that it is not cut and grown again each time.
+pub(super) const KEPT_BYTES: i64 = 96 * 1024 * 1024;
 
 /// How the writer and the checkpointer tell each other.
 pub(super) struct Checkpoints {
