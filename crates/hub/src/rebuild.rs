@@ -161,10 +161,10 @@ fn read_again(sources: &HashMap<SourceId, Arc<Opened>>, kept: KeptNotification) 
 /// The bytes that were received.
 fn bytes_of(opened: &Opened, kept: &KeptNotification) -> Result<bytes::Bytes, String> {
     if !kept.packed {
-        return Ok(kept.body.clone());
+        return Ok(kept.body.bytes().clone());
     }
     let shared = kept.shared.iter().map(|part| part.to_vec()).collect();
-    let packed = Packed { rest: kept.body.to_vec(), shared };
+    let packed = Packed { rest: kept.body.bytes().to_vec(), shared };
     opened.source.unpack(&packed).map(Into::into).map_err(|rejection| rejection.detail)
 }
 
@@ -172,7 +172,7 @@ impl Hub {
     /// What a source received, byte for byte.
     pub async fn received_bytes(&self, kept: &KeptNotification) -> Result<bytes::Bytes, HubError> {
         if !kept.packed {
-            return Ok(kept.body.clone());
+            return Ok(kept.body.bytes().clone());
         }
         let opened = match self.sources().get(kept.source_id) {
             Some(opened) => Some(opened),

@@ -23,7 +23,7 @@ pub struct KeptNotification {
     /// Our time.
     pub received_at: Timestamp,
     /// The body, or its own part when `shared` is not empty or `packed` is set.
-    pub body: Bytes,
+    pub body: Body,
     /// `body` went through the source's `pack`.
     pub packed: bool,
     /// Parts that it shares with others: stored once each.
@@ -33,6 +33,47 @@ pub struct KeptNotification {
     /// The purchase that it was about, when it was about one.
     pub purchase_id: Option<PurchaseId>,
 }
+
+/// A notification's body. Whoever makes one can pack it ahead, so that the one who writes need not.
+#[derive(Debug, Clone, Default)]
+pub struct Body {
+    bytes: Bytes,
+    ahead: Option<Bytes>,
+}
+
+impl Body {
+    /// Packed here and now, on the caller's thread.
+    #[must_use]
+    pub fn packed_ahead(bytes: Bytes) -> Body {
+        let ahead = crate::pack::ahead(&bytes).map(Bytes::from);
+        Body { bytes, ahead }
+    }
+
+    /// As it was received.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// As it is kept, when it was packed ahead.
+    pub(crate) fn ahead(&self) -> Option<&Bytes> {
+        self.ahead.as_ref()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body { bytes, ahead: None }
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Body) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Body {}
 
 closed_set! {
     /// What came of a notification.

@@ -15,7 +15,7 @@ use paidup_lifecycle::engine::Input;
 use paidup_lifecycle::ids::SourceId;
 use paidup_lifecycle::time::Timestamp;
 use paidup_sources::{Note, Notification, Packed, Source, notification_id};
-use paidup_store::records::{KeptNotification, NotificationOutcome};
+use paidup_store::records::{Body, KeptNotification, NotificationOutcome};
 use paidup_store::{StoreError, Urgency};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -49,7 +49,7 @@ impl Received {
             external_id: notification.external_id.to_string(),
             label: notification.label,
             received_at: now,
-            body,
+            body: Body::packed_ahead(body),
             packed,
             shared,
             outcome: NotificationOutcome::Observed,

@@ -170,9 +170,9 @@ async fn notifications_come_back_byte_for_byte(store: Arc<dyn Store>) {
     let mut packed = notification("packed", Some(PurchaseId([1; 16])));
     packed.packed = true;
     packed.shared = vec![chain.clone(), Bytes::from_static(b"short"), chain];
-    packed.body = (0..=255).cycle().take(5000).collect();
+    packed.body = (0..=255).cycle().take(5000).collect::<Bytes>().into();
     let mut empty = notification("empty", None);
-    empty.body = Bytes::new();
+    empty.body = Body::default();
     let plain = notification("plain", Some(PurchaseId([2; 16])));
     for kept in [&packed, &empty, &plain] {
         save(&*store, Changes { notifications: vec![kept.clone()], ..Changes::default() }).await;
@@ -194,7 +194,7 @@ async fn notifications_are_found_among_thousands(store: Arc<dyn Store>) {
     }
     // Of several under one id, the newest.
     let mut again = all[5].clone();
-    again.body = Bytes::from_static(b"signed anew");
+    again.body = Bytes::from_static(b"signed anew").into();
     save(&*store, Changes { notifications: vec![again.clone()], ..Changes::default() }).await;
     assert_eq!(store.notification(again.id).await.unwrap(), Some(again));
 }
@@ -244,7 +244,7 @@ async fn the_journal_is_read_in_order(store: Arc<dyn Store>) {
 async fn an_entry_gives_the_bytes_that_it_read(store: Arc<dyn Store>) {
     let first = notification("n", Some(PurchaseId([1; 16])));
     let mut again = first.clone();
-    again.body = Bytes::from_static(b"signed anew");
+    again.body = Bytes::from_static(b"signed anew").into();
     for (second, kept) in [(1, &first), (2, &again)] {
         let (journal, notifications) = (Some(journal(&[kept], second)), vec![kept.clone()]);
         save(&*store, Changes { journal, notifications, ..Changes::default() }).await;

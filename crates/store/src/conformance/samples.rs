@@ -53,7 +53,7 @@ pub(crate) fn notification(name: &str, purchase: Option<PurchaseId>) -> KeptNoti
         external_id: name.to_owned(),
         label: "renewed".to_owned(),
         received_at: at(1),
-        body: Bytes::from(format!(r#"{{"id":"{name}","reason":"renewed","customer_id":"user-1"}}"#)),
+        body: Bytes::from(format!(r#"{{"id":"{name}","reason":"renewed","customer_id":"user-1"}}"#)).into(),
         packed: false,
         shared: Vec::new(),
         outcome: if purchase.is_some() { NotificationOutcome::Observed } else { NotificationOutcome::Unknown },

@@ -2,7 +2,8 @@
 
 use crate::Refused;
 use crate::StoreError;
-use crate::pack::Packer;
+use crate::pack::{Effort, Packer};
+use bytes::Bytes;
 use paidup_lifecycle::time::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -34,8 +35,9 @@ pub(super) enum Use {
 }
 
 /// Page cache of the writer, in KiB: the hot ends of the logs and the upper levels of the trees. Not larger: a commit in
-/// which a tree was balanced goes through the whole cache, and the system's own cache holds the rest.
-const WRITER_CACHE_KIB: i64 = 16 * 1024;
+/// which a tree was balanced goes through the whole cache, the system's own cache holds the rest, and the rows of busy
+/// customers are remembered decoded.
+const WRITER_CACHE_KIB: i64 = 8 * 1024;
 
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 6 * 1024;
@@ -57,8 +59,16 @@ impl Db {
             Use::Read | Use::Checkpoint => READER_CACHE_KIB,
         };
         conn.pragma_update(None, "cache_size", -cache)?;
-        let packer = Packer::new().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let packer = Packer::new(Effort::Writer).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Db { conn, packer, json: RefCell::default() })
+    }
+
+    /// JSON in a piece of memory of just its length: it may live long.
+    pub(super) fn json(&self, value: &impl Serialize) -> serde_json::Result<Bytes> {
+        let mut json = self.json.borrow_mut();
+        json.clear();
+        serde_json::to_writer(&mut *json, value)?;
+        Ok(Bytes::copy_from_slice(&json))
     }
 
     /// A row's JSON, packed, and its length. Every build but a release one reads it again: a row that is remembered must

@@ -19,7 +19,7 @@ pub(super) fn append(session: &mut Session, rows: &mut Rows, events: Vec<Event>)
     for event in events {
         let position = session.heads.position + 1;
         let latest_at = session.heads.latest_at.max(event.detected_at.as_millis());
-        let json = serde_json::to_vec(&event).map_err(|_| inconsistent("events", "body", event.id))?;
+        let json = session.db.json(&event).map_err(|_| inconsistent("events", "body", event.id))?;
         let customer = rows.customer(&session.db, event.customer.id)?;
         let before_of_customer = customer.last_event.replace(int(position));
         customer.moved = true;
@@ -48,7 +48,7 @@ pub(super) fn append(session: &mut Session, rows: &mut Rows, events: Vec<Event>)
             ))?;
         session.heads.position = position;
         session.heads.latest_at = latest_at;
-        logged.push(LoggedEvent { partition: 0, position, event: Arc::new(event), json: Bytes::from(json) });
+        logged.push(LoggedEvent { partition: 0, position, event: Arc::new(event), json });
     }
     session.told.extend_from_slice(&logged);
     Ok(logged)

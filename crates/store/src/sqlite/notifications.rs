@@ -59,7 +59,14 @@ fn insert(db: &Db, number: u64, notification: &KeptNotification) -> Outcome<Opti
     for part in &notification.shared {
         shared.extend_from_slice(&share(db, part)?);
     }
-    let body = db.packer.pack(&notification.body);
+    let packed_now;
+    let body: &[u8] = match notification.body.ahead() {
+        Some(ahead) => ahead,
+        None => {
+            packed_now = db.packer.pack(notification.body.bytes());
+            &packed_now
+        }
+    };
     let purchase = notification.purchase_id.as_ref();
     let columns = [
         ValueRef::Integer(int(number)),
@@ -72,7 +79,7 @@ fn insert(db: &Db, number: u64, notification: &KeptNotification) -> Outcome<Opti
         purchase.map_or(ValueRef::Null, |purchase| ValueRef::Blob(&purchase.0)),
         ValueRef::Integer(i64::from(notification.packed)),
         ValueRef::Blob(&shared),
-        ValueRef::Blob(&body),
+        ValueRef::Blob(body),
     ];
     let (digests, whole) = row_digests(&[], &columns);
     let seal = first16(whole);
@@ -215,7 +222,7 @@ fn read(db: &Db, row: &Row<'_>) -> Outcome<KeptNotification> {
         purchase_id: purchase_id.map(PurchaseId),
         packed: row.get(8)?,
         shared,
-        body: Bytes::from(db.unpack(blob(10)?, "notifications", "body", id)?),
+        body: Bytes::from(db.unpack(blob(10)?, "notifications", "body", id)?).into(),
     })
 }
 

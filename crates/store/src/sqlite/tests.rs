@@ -220,7 +220,8 @@ async fn a_full_disk_tells_everybody_no_and_passes() {
             (state >> 56) as u8
         })
         .take(20_000)
-        .collect();
+        .collect::<Bytes>()
+        .into();
         Changes { journal: Some(journal(&[&kept], 1)), notifications: vec![kept], ..Changes::default() }
     };
     let mut commits = tokio::task::JoinSet::new();
