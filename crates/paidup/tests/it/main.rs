@@ -18,6 +18,7 @@ mod docs;
 mod generic;
 mod intercom;
 mod keys;
+mod matrix;
 mod openapi;
 mod population;
 mod reads;
