@@ -114,8 +114,14 @@ CREATE TABLE events (
     -- back along these, because an index by customer or purchase would cost a random page for each event.
     before_of_customer INTEGER CHECK (before_of_customer < position),
     before_of_purchase INTEGER CHECK (before_of_purchase < position),
-    -- The event's JSON, packed.
-    body BLOB NOT NULL CHECK (length(body) > 0)
+    -- The event's JSON without what it borrows, packed.
+    body BLOB NOT NULL CHECK (length(body) > 0),
+    -- Number of the notification that told it, from whose body long texts are borrowed; NULL: none. It never falls from
+    -- one event to the next. Whoever removes such a body has to write the event anew first (pruning.rs).
+    borrows_from INTEGER,
+    -- For each borrowed text its place in the event's JSON, its place in the notification's body and its length, 4 bytes
+    -- each.
+    borrowed BLOB CHECK (length(borrowed) % 12 = 0 AND (borrowed IS NULL) = (borrows_from IS NULL))
 ) STRICT;
 -- Ids begin with their time, so new ones are written to the last pages.
 CREATE UNIQUE INDEX events_by_id ON events (id);

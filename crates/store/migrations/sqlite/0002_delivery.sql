@@ -24,3 +24,5 @@ CREATE INDEX memories_by_age ON memories (destination, number);
 -- Everything up to here was pruned; 0: nothing. Rows are pruned from the beginning on only, so what is left has no gaps.
 ALTER TABLE heads ADD COLUMN pruned_notification INTEGER NOT NULL DEFAULT 0 CHECK (pruned_notification >= 0);
 ALTER TABLE heads ADD COLUMN pruned_position INTEGER NOT NULL DEFAULT 0 CHECK (pruned_position >= 0);
+-- Events up to here borrow nothing from notifications any more (events.borrows_from).
+ALTER TABLE heads ADD COLUMN repaid_position INTEGER NOT NULL DEFAULT 0 CHECK (repaid_position >= 0);

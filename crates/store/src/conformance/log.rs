@@ -9,6 +9,7 @@ use paidup_lifecycle::ids::{EventId, NotificationId, SourceId};
 use paidup_lifecycle::observation::Environment;
 
 cases! {
+    what_an_event_has_from_its_notification_comes_back_exactly,
     events_are_read_in_order_and_by_id,
     events_come_back_byte_for_byte,
     positions_are_found_by_time_even_when_the_clock_went_back,
@@ -156,6 +157,45 @@ async fn a_customers_list_holds_those_who_were_merged_into_it(store: Arc<dyn Sto
         let query = EventQuery { customer: Some(asked.id), limit: 3, ..EventQuery::default() };
         assert_eq!(positions(&store.events(query).await.unwrap()), [4, 3, 2], "{:?}", asked.aliases);
     }
+}
+
+/// Long attributes stand in the notification's body too, and may be kept once: by every way the event is whole.
+async fn what_an_event_has_from_its_notification_comes_back_exactly(store: Arc<dyn Store>) {
+    let owner = customer("user-1");
+    let told = purchase("sub-1", &owner);
+    let long = "0123456789abcdefghijklmnopqrstuvwxyz-0123456789abcdefghijklmnopqrstuvwxyz";
+    let attribute = paidup_lifecycle::event::AttributeView { value: long.to_owned(), updated_at: at(1) };
+    let mut first = event(EventType::RenewalDisabled, &told, 10);
+    first.customer.attributes.insert("note".to_owned(), attribute.clone());
+    let mut second = event(EventType::RenewalEnabled, &told, 11);
+    second.customer.attributes.insert("note".to_owned(), attribute);
+    let mut kept = notification("n-1", Some(told.id));
+    kept.body = Body::packed_ahead(Bytes::from(format!(r#"{{"attributes":{{"note":"{long}"}}}}"#)));
+    let mut other = notification("n-2", Some(purchase("sub-2", &owner).id));
+    other.body = Bytes::from(format!(r#"{{"note":"{long}"}}"#)).into();
+    let changes = Changes {
+        journal: Some(journal(&[&kept, &other], 10)),
+        notifications: vec![kept, other],
+        events: vec![first.clone()],
+        purchases: vec![told.clone()],
+        customers: vec![owner],
+        ..Changes::default()
+    };
+    let committed = save(&*store, changes).await;
+    // The next one has it from nobody: it was told before.
+    save(&*store, Changes { events: vec![second.clone()], ..Changes::default() }).await;
+    let query = EventQuery { purchase: Some(told.id), limit: 10, ..EventQuery::default() };
+    let listed = store.events(query).await.unwrap();
+    let rows = store.derived_rows(DerivedTable::Events, None, 10).await.unwrap();
+    for (place, event) in [first, second].into_iter().enumerate() {
+        let json = serde_json::to_vec(&event).unwrap();
+        assert_eq!(*log(&*store).await[place].event, event);
+        assert_eq!(log(&*store).await[place].json, json);
+        assert_eq!(store.event(event.id).await.unwrap().unwrap().json, json);
+        assert_eq!(listed[1 - place].json, json);
+        assert_eq!(rows[place].1, json);
+    }
+    assert_eq!(committed.events[0].json, log(&*store).await[0].json);
 }
 
 async fn an_event_of_somebody_unknown_is_in_the_log(store: Arc<dyn Store>) {

@@ -3,11 +3,14 @@
 use super::*;
 use crate::records::*;
 use crate::*;
+use bytes::Bytes;
+use paidup_lifecycle::event::EventType;
 
 cases! {
     events_are_pruned_up_to_what_is_needed,
     walks_end_where_the_log_was_pruned,
     notifications_are_pruned_and_the_journal_stays_whole,
+    events_keep_what_pruned_notifications_told,
     a_gap_that_is_open_holds_nothing_back,
 }
 
@@ -87,6 +90,27 @@ async fn notifications_are_pruned_and_the_journal_stays_whole(store: Arc<dyn Sto
     assert_eq!(store.verify_journal(10).await.unwrap(), [], "what was pruned is not missing");
     renewed(&*store, 251..=251).await;
     assert_eq!(store.verify_journal(10).await.unwrap(), []);
+}
+
+async fn events_keep_what_pruned_notifications_told(store: Arc<dyn Store>) {
+    let owner = customer("user-1");
+    let told = purchase("sub-1", &owner);
+    for second in 1..=300_i64 {
+        let long = format!("{second:04} long enough to be kept once, in the notification that told it first");
+        let attribute = paidup_lifecycle::event::AttributeView { value: long.clone(), updated_at: at(1) };
+        let mut event = event(EventType::RenewalDisabled, &told, second);
+        event.customer.attributes.insert("note".to_owned(), attribute);
+        let mut kept = notification(&format!("n-{second}"), Some(told.id));
+        kept.received_at = at(second);
+        kept.body = Bytes::from(format!(r#"{{"note":"{long}"}}"#)).into();
+        save(&*store, Changes { notifications: vec![kept], events: vec![event], ..Changes::default() }).await;
+    }
+    let all: Vec<_> = log(&*store).await.into_iter().map(|logged| logged.json).collect();
+    for (before, pruned) in [(1, 0), (3, 2), (260, 257), (10_000, 40)] {
+        assert_eq!(store.prune_notifications(at(before)).await.unwrap(), pruned, "before {before}");
+        let now: Vec<_> = log(&*store).await.into_iter().map(|logged| logged.json).collect();
+        assert_eq!(now, all, "before {before}");
+    }
 }
 
 async fn a_gap_that_is_open_holds_nothing_back(store: Arc<dyn Store>) {

@@ -143,7 +143,7 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
         Some(record) => Some(journal::append(session, record, &kept)?),
         None => None,
     };
-    let logged = events::append(session, &mut rows, changes.events)?;
+    let logged = events::append(session, &mut rows, &kept, changes.events)?;
     let due = save_people(session, &mut rows, changes.purchases, changes.customers, &changes.deadlines)?;
     let db = &session.db;
     for (alias, customer) in &changes.aliases {

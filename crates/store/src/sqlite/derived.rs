@@ -32,8 +32,7 @@ fn events(db: &Db, after: Option<&[u8]>, limit: usize) -> Outcome<Vec<Derived>> 
     let mut derived = Vec::new();
     while let Some(row) = rows.next()? {
         let position: i64 = row.get(0)?;
-        let json = db.unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), "events", "body", position)?;
-        derived.push((position.to_be_bytes().to_vec(), json));
+        derived.push((position.to_be_bytes().to_vec(), super::events::json(db, row)?));
     }
     Ok(derived)
 }

@@ -1,9 +1,10 @@
 //! The event log: appended to, read in order, by id, and back along the chains of a customer or a purchase.
 
 use super::db::{Db, Outcome, inconsistent, int, limit_of, uint};
+use super::notifications::Kept;
 use super::rows::Rows;
 use super::session::Session;
-use super::{customers, purchases};
+use super::{borrow, customers, notifications, purchases};
 use crate::records::EventQuery;
 use bytes::Bytes;
 use paidup_lifecycle::event::{Event, LoggedEvent};
@@ -13,13 +14,27 @@ use rusqlite::{OptionalExtension, Row};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-/// Appends events in their order; `rows` learn where the last event of each customer and purchase is.
-pub(super) fn append(session: &mut Session, rows: &mut Rows, events: Vec<Event>) -> Outcome<Vec<LoggedEvent>> {
+/// Appends events in their order; `rows` learn where the last event of each customer and purchase is. They borrow from
+/// what was kept with them.
+pub(super) fn append(
+    session: &mut Session,
+    rows: &mut Rows,
+    kept: &Kept,
+    events: Vec<Event>,
+) -> Outcome<Vec<LoggedEvent>> {
     let mut logged = Vec::with_capacity(events.len());
+    // Lenders never fall from one event to the next: pruning goes along the log and stops at the first that stays.
+    let mut lowest = 0;
     for event in events {
         let position = session.heads.position + 1;
         let latest_at = session.heads.latest_at.max(event.detected_at.as_millis());
         let json = session.db.json(&event).map_err(|_| inconsistent("events", "body", event.id))?;
+        let lender = kept.about.get(&event.purchase.id).filter(|(number, _)| *number >= lowest);
+        let borrowing = lender.and_then(|(_, body)| borrow::borrow(&event, &json, body));
+        if let (Some((number, _)), true) = (lender, borrowing.is_some()) {
+            lowest = *number;
+        }
+        let body = session.db.packer.pack(borrowing.as_ref().map_or(&json, |borrowing| &borrowing.rest));
         let customer = rows.customer(&session.db, event.customer.id)?;
         let before_of_customer = customer.last_event.replace(int(position));
         customer.moved = true;
@@ -31,8 +46,8 @@ pub(super) fn append(session: &mut Session, rows: &mut Rows, events: Vec<Event>)
             .conn
             .prepare_cached(
                 "INSERT INTO events (position, id, type, environment, source_id, detected_at, latest_at,
-                                     before_of_customer, before_of_purchase, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                     before_of_customer, before_of_purchase, body, borrows_from, borrowed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute((
                 int(position),
@@ -44,7 +59,9 @@ pub(super) fn append(session: &mut Session, rows: &mut Rows, events: Vec<Event>)
                 latest_at,
                 before_of_customer,
                 before_of_purchase,
-                session.db.packer.pack(&json),
+                body,
+                lender.filter(|_| borrowing.is_some()).map(|(number, _)| int(*number)),
+                borrowing.map(|borrowing| borrowing.notes),
             ))?;
         session.heads.position = position;
         session.heads.latest_at = latest_at;
@@ -63,7 +80,7 @@ pub(super) fn head(db: &Db) -> Outcome<u64> {
 }
 
 pub(super) const AFTER: &str = "
-    SELECT position, body
+    SELECT position, body, borrows_from, borrowed
     FROM events
     WHERE position > ?1
     ORDER BY position
@@ -80,22 +97,34 @@ pub(super) fn after(db: &Db, position: u64, limit: usize) -> Outcome<Vec<LoggedE
     Ok(events)
 }
 
-/// `position` is in column 0, the body in column 1.
+/// An event's JSON. `position` is in column 0, the body in column 1, then what it borrows.
+pub(super) fn json(db: &Db, row: &Row<'_>) -> Outcome<Vec<u8>> {
+    let position: i64 = row.get(0)?;
+    let rest = db.unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), "events", "body", position)?;
+    let Some(number) = row.get(2)? else { return Ok(rest) };
+    let body = notifications::body_at(db, number)?;
+    let notes = row.get_ref(3)?.as_blob().unwrap_or_default();
+    borrow::give_back(&rest, notes, &body).ok_or_else(|| inconsistent("events", "borrowed", position))
+}
+
+/// Columns as for [`json`].
 fn read(db: &Db, row: &Row<'_>) -> Outcome<LoggedEvent> {
     let position = uint(row.get(0)?);
-    let json = db.unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), "events", "body", position)?;
+    let json = json(db, row)?;
     let event: Event = serde_json::from_slice(&json).map_err(|_| inconsistent("events", "body", position))?;
     Ok(LoggedEvent { partition: 0, position, event: Arc::new(event), json: Bytes::from(json) })
 }
 
+const AT: &str = "SELECT position, body, borrows_from, borrowed FROM events WHERE position = ?1";
+
 /// One by its place.
 fn at(db: &Db, position: u64) -> Outcome<Option<LoggedEvent>> {
-    let mut statement = db.conn.prepare_cached("SELECT position, body FROM events WHERE position = ?1")?;
+    let mut statement = db.conn.prepare_cached(AT)?;
     let mut rows = statement.query([int(position)])?;
     rows.next()?.map(|row| read(db, row)).transpose()
 }
 
-pub(super) const BY_ID: &str = "SELECT position, body FROM events WHERE id = ?1";
+pub(super) const BY_ID: &str = "SELECT position, body, borrows_from, borrowed FROM events WHERE id = ?1";
 
 /// One by its id.
 pub(super) fn by_id(db: &Db, id: EventId) -> Outcome<Option<LoggedEvent>> {

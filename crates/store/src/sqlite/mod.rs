@@ -6,6 +6,7 @@
 
 mod agenda;
 mod backfills;
+mod borrow;
 mod checkpoint;
 mod commit;
 mod customers;

@@ -9,6 +9,7 @@ use paidup_lifecycle::ids::{NotificationId, PurchaseId, SourceId};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// So many notifications are filed together under their ids (the migration says why).
 pub(super) const BUCKET: u64 = 4096;
@@ -33,6 +34,8 @@ pub(super) const COLUMNS: [&str; 11] = [
 pub(super) struct Kept {
     pub(super) from: u64,
     pub(super) seals: Vec<u8>,
+    /// Number and body of the last one about each purchase: its events may borrow from it.
+    pub(super) about: BTreeMap<PurchaseId, (u64, Bytes)>,
 }
 
 /// Keeps notifications. One that concerns no purchase and is known already is not kept again.
@@ -46,6 +49,9 @@ pub(super) fn keep(session: &mut Session, notifications: &[KeptNotification]) ->
             kept.from = number;
         }
         kept.seals.extend_from_slice(&seal);
+        if let Some(purchase) = notification.purchase_id {
+            kept.about.insert(purchase, (number, notification.body.bytes().clone()));
+        }
         if number.is_multiple_of(BUCKET) {
             file(&session.db.conn, number)?;
         }
@@ -224,6 +230,14 @@ fn read(db: &Db, row: &Row<'_>) -> Outcome<KeptNotification> {
         shared,
         body: Bytes::from(db.unpack(blob(10)?, "notifications", "body", id)?).into(),
     })
+}
+
+/// The body of the notification with that number, as it was handed in.
+pub(super) fn body_at(db: &Db, number: i64) -> Outcome<Vec<u8>> {
+    let mut statement = db.conn.prepare_cached("SELECT body FROM notifications WHERE number = ?1")?;
+    let mut rows = statement.query([number])?;
+    let row = rows.next()?.ok_or_else(|| inconsistent("notifications", "number", number))?;
+    db.unpack(row.get_ref(0)?.as_blob().unwrap_or_default(), "notifications", "body", number)
 }
 
 fn shared_part(db: &Db, digest: &[u8]) -> Outcome<Option<Bytes>> {

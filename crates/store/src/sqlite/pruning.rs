@@ -47,6 +47,70 @@ pub(super) fn events(session: &mut Session, before: Timestamp) -> Outcome<u64> {
     Ok(removed as u64)
 }
 
+/// Before notifications received before `before` go: gives some events back what they borrow from them. Answers how many
+/// events it passed; 0: done.
+pub(super) fn repay(session: &mut Session, before: Timestamp) -> Outcome<u64> {
+    let db = &session.db;
+    let done = repaid(db)?;
+    let mut last = done;
+    for (position, lender, json) in events_after(db, done)? {
+        if let Some(lender) = lender {
+            if !is_older(db, lender, before)? {
+                break;
+            }
+            db.conn
+                .prepare_cached(
+                    "UPDATE events
+                     SET body = ?2, borrows_from = NULL, borrowed = NULL
+                     WHERE position = ?1",
+                )?
+                .execute((position, db.packer.pack(&json)))?;
+        }
+        last = position;
+    }
+    if last > done {
+        db.conn.prepare_cached("UPDATE heads SET repaid_position = ?1 WHERE partition = 0")?.execute([last])?;
+    }
+    Ok(uint(last - done))
+}
+
+/// An event's position, the notification that it borrows from, and its whole JSON.
+type Debt = (i64, Option<i64>, Vec<u8>);
+
+/// Some events, in order.
+fn events_after(db: &Db, position: i64) -> Outcome<Vec<Debt>> {
+    let mut statement = db.conn.prepare_cached(super::events::AFTER)?;
+    let mut rows = statement.query((position, int(ROWS)))?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push((row.get(0)?, row.get(2)?, super::events::json(db, row)?));
+    }
+    Ok(events)
+}
+
+fn repaid(db: &Db) -> Outcome<i64> {
+    let mut statement = db.conn.prepare_cached("SELECT repaid_position FROM heads WHERE partition = 0")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+fn is_older(db: &Db, number: i64, before: Timestamp) -> Outcome<bool> {
+    let mut statement = db.conn.prepare_cached("SELECT received_at FROM notifications WHERE number = ?1")?;
+    let received_at: Option<i64> = statement.query_row([number], |row| row.get(0)).optional()?;
+    Ok(received_at.is_some_and(|received_at| received_at < before.as_millis()))
+}
+
+/// The first notification that an event still borrows from; `None`: there is none. After [`repay`] it is the next event's.
+fn lent(db: &Db) -> Outcome<Option<i64>> {
+    let mut statement = db.conn.prepare_cached(
+        "SELECT borrows_from
+         FROM events
+         WHERE position > ?1 AND borrows_from IS NOT NULL
+         ORDER BY position
+         LIMIT 1",
+    )?;
+    Ok(statement.query_row([repaid(db)?], |row| row.get(0)).optional()?)
+}
+
 /// Removes some notifications received before `before`; answers how many rows it removed.
 pub(super) fn notifications(session: &mut Session, before: Timestamp) -> Outcome<u64> {
     let (db, head) = (&session.db, session.heads.notification);
@@ -68,7 +132,8 @@ pub(super) fn notifications(session: &mut Session, before: Timestamp) -> Outcome
         )?
         .query_row((int(done), int(most), before.as_millis()), |row| row.get(0))
         .optional()?;
-    let last = young.map_or(most, |young| uint(young) - 1);
+    // In the same transaction as the removal: what is still lent stays.
+    let last = young.map_or(most, |young| uint(young) - 1).min(lent(db)?.map_or(u64::MAX, |lent| uint(lent) - 1));
     if last <= done {
         return Ok(0);
     }

@@ -105,7 +105,10 @@ impl Log for SqliteStore {
     }
 
     fn prune_notifications(&self, before: Timestamp) -> Answer<'_, u64> {
-        self.in_slices(move |session| pruning::notifications(session, before))
+        Box::pin(async move {
+            self.in_slices(move |session| pruning::repay(session, before)).await?;
+            self.in_slices(move |session| pruning::notifications(session, before)).await
+        })
     }
 
     fn pruned(&self) -> Answer<'_, Pruned> {
