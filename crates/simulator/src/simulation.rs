@@ -4,6 +4,7 @@ use crate::calendar::{Calendar, HOUR, MONTH};
 use crate::compare::{self, Comparison};
 use crate::edge::{self, Clock};
 use crate::hub::{HubApi, HubError};
+use crate::lives::Said;
 use crate::population::{Population, PopulationOptions, Shop};
 use crate::setup::{self, NewDestination, Seller, Setup};
 use crate::standins::receiver::Receiver;
@@ -11,6 +12,7 @@ use crate::stores::StoreKind;
 use crate::stores::app_store::wire::App;
 use crate::stores::app_store::{AppStore, SignError};
 use crate::stores::stripe::Stripe;
+use crate::stores::stripe::account::Feed;
 use crate::stores::stripe::shape::Shape;
 use crate::traffic::{self, Counters, Desk, Disorder, Line, Pace, Snapshot, TrafficOptions};
 use crate::truth::Truth;
@@ -143,7 +145,7 @@ impl Simulation {
             environment: options.environment,
         };
         let is_live = options.environment == "Production";
-        let stripe = Stripe::new(options.seed, Shape::of_seed(options.seed), is_live);
+        let stripe = Stripe::new(options.seed, Shape::of_seed(options.seed), is_live, options.stripe_is_asked);
         Ok(Simulation {
             options,
             store: Arc::new(AppStore::new(app)?),
@@ -200,9 +202,25 @@ impl Simulation {
         };
         let calendar = self.calendar(Clock::System.now_ms());
         let population = self.population(calendar);
+        if self.options.stores.contains(&StoreKind::Stripe) {
+            self.stripe.account().follow(self.feed(calendar));
+        }
         let began = Instant::now();
         traffic::send_all(&line, population, calendar.speed(), stop).await;
+        if stop.is_cancelled() {
+            // What was not told does not happen.
+            self.stripe.account().freeze();
+        }
         self.summary(began.elapsed())
+    }
+
+    /// The same lives once more, for Stripe's API.
+    fn feed(&self, calendar: Calendar) -> Feed {
+        let events = self.population(calendar).filter_map(move |told| match told.said {
+            Said::AppStore(_) => None,
+            Said::Stripe(event) => Some((calendar.stamp(told.at), *event)),
+        });
+        Box::new(events)
     }
 
     /// The population of a run that begins at `now_ms`.
@@ -253,9 +271,20 @@ impl Simulation {
         let truth = self.truth();
         let mut result = compare::with_hub(&self.hub(hub_url, key), &truth).await?;
         if let Some(receiver) = receiver {
-            result.join(compare::with_receiver(receiver, &truth, self.options.disorder.keeps_order()));
+            result.join(compare::with_receiver(receiver, &truth, &self.told_in_order()));
         }
         Ok(result)
+    }
+
+    /// Stores of which a hub hears everything in order and before it asks: an answer of Stripe's API is ahead of the events
+    /// that are still on their way, and what they would have caused is then not told.
+    fn told_in_order(&self) -> Vec<StoreKind> {
+        let keeps = |kind: &StoreKind| match kind {
+            StoreKind::AppStore => true,
+            StoreKind::Stripe => !self.options.stripe_is_asked,
+        };
+        let stores = self.options.stores.iter().copied().filter(keeps);
+        if self.options.disorder.keeps_order() { stores.collect() } else { Vec::new() }
     }
 
     fn hub(&self, url: &str, key: &str) -> HubApi {

@@ -241,8 +241,6 @@ pub(crate) async fn send_all(
         if stop.is_cancelled() || !wait_for_turn(line, &told, number, began, speed, stop).await {
             break;
         }
-        line.publish(&told);
-        // What Stripe's API shows is sent as well, even if it is time to stop: a connection always takes on.
         line.counters.count_told(&told);
         if queues[lane(&told.purchase, connections)].send(told).await.is_err() {
             break;
@@ -284,14 +282,6 @@ fn lane(purchase: &str, connections: usize) -> usize {
 }
 
 impl Line {
-    /// Shows it in the store's own API.
-    fn publish(&self, told: &Told) {
-        match &told.said {
-            Said::AppStore(_) => {}
-            Said::Stripe(event) => self.stripe.store.account().publish(event),
-        }
-    }
-
     fn body(&self, told: &Told) -> Result<Vec<u8>, String> {
         match &told.said {
             Said::AppStore(notification) => self.app_store.store.body(notification).map_err(|error| error.to_string()),

@@ -4,6 +4,7 @@
 
 use crate::catalogue::{Kind, Plan};
 use crate::lives::Told;
+use crate::stores::StoreKind;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -89,6 +90,8 @@ pub struct After {
 /// Everything that is true of a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurchaseTruth {
+    /// Which store sold it.
+    pub store: StoreKind,
     /// The id that the hub must know its customer by, if there is one.
     pub customer: Option<Arc<str>>,
     /// How it stands after the latest notification.
@@ -128,6 +131,7 @@ impl Truth {
     /// must come once.
     pub fn learn(&mut self, told: &Told) {
         let known = self.purchases.entry(Arc::clone(&told.purchase)).or_insert_with(|| PurchaseTruth {
+            store: told.store(),
             customer: told.customer.clone(),
             now: told.after.clone(),
             ordinal: told.ordinal,

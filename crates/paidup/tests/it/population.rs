@@ -4,7 +4,10 @@
 use crate::support::{ADMIN_KEY, PATIENCE, TestHub};
 use paidup_simulator::setup::NewDestination;
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Target};
+use paidup_simulator::standins::limits::Limit;
 use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
+use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
+use paidup_simulator::stores::StoreKind;
 use paidup_simulator::stores::app_store::forgeries;
 use paidup_simulator::traffic::{Disorder, Pace};
 use std::sync::Arc;
@@ -35,19 +38,59 @@ async fn settled(hub: &TestHub, simulation: &Simulation, receiver: &Receiver) {
     }
 }
 
-async fn lives(disorder: Disorder) {
+/// A run of a population, and what it is to show.
+struct Run {
+    disorder: Disorder,
+    stores: Vec<StoreKind>,
+    seed: u64,
+    speed: f64,
+    /// The hub may ask Stripe's API.
+    asks: bool,
+}
+
+impl Run {
+    fn of(stores: &[StoreKind], disorder: Disorder) -> Run {
+        Run { disorder, stores: stores.to_vec(), seed: 7, speed: SimulationOptions::default().speed, asks: true }
+    }
+}
+
+/// Notifications repeated, and no purchase's in order.
+const SHUFFLED: Disorder = Disorder { repeat_percent: 20, swap_percent: 0, lost_answer_percent: 10, shuffle_window: 6 };
+
+/// Stripe's own limit would make a run of seconds one of minutes; what the hub does about it is tested beside.
+fn generous() -> StripeApiOptions {
+    StripeApiOptions { limit: Limit { calls: 100_000, span_ms: 1_000 }, ..StripeApiOptions::default() }
+}
+
+/// Whether this program takes this store in.
+async fn takes_in(store: StoreKind) -> bool {
     let hub = TestHub::start(&now()).await;
-    let url = format!("http://{}", hub.address);
-    let receiver = Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await.expect("a receiver"));
+    let kinds = hub.get("/v1/sources/kinds").await.to_string();
+    hub.stop().await;
+    let taken = kinds.contains(&format!("\"{store}\""));
+    if !taken {
+        eprintln!("NOT CHECKED: this program has no source of type {store}");
+    }
+    taken
+}
+
+async fn lives(run: Run) {
     let options = SimulationOptions {
         customers: 60,
-        seed: 7,
+        seed: run.seed,
+        speed: run.speed,
         months: 8,
         pace: Pace::Unbounded,
-        disorder,
+        disorder: run.disorder,
+        stores: run.stores,
+        stripe_is_asked: run.asks,
         ..SimulationOptions::default()
     };
     let simulation = Simulation::new(options).expect("a simulation");
+    let stripe_api = StripeApi::start(simulation.stripe(), generous()).await.expect("Stripe's API");
+    let hub = TestHub::start_with(&now(), &[("PAIDUP_STRIPE_API_URL", &stripe_api.url())]).await;
+    let url = format!("http://{}", hub.address);
+    let receiver = Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await.expect("a receiver"));
     let destinations = [NewDestination::webhook("receiver", &receiver.url(), SECRET)];
     let setup = simulation.setup(&url, ADMIN_KEY, &destinations).await.expect("set up");
     let target = Target::of(&setup, Some(receiver.clone()));
@@ -57,17 +100,35 @@ async fn lives(disorder: Disorder) {
     settled(&hub, &simulation, &receiver).await;
     let report = receiver.report();
     assert_eq!((report.out_of_order, report.missing_seq, report.bad_signature), (0, 0, 0));
+    let calls = stripe_api.report();
+    assert_eq!((calls.wrong, calls.unauthorized), (vec![], 0));
     hub.stop().await;
 }
 
 #[tokio::test]
 async fn a_population_in_order_is_as_the_simulator_says() {
-    lives(Disorder::default()).await;
+    lives(Run::of(&[StoreKind::AppStore], Disorder::default())).await;
 }
 
 #[tokio::test]
 async fn a_population_repeated_reordered_and_with_lost_answers_is_as_the_simulator_says() {
-    lives(Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10, shuffle_window: 0 }).await;
+    let disorder = Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10, shuffle_window: 0 };
+    lives(Run::of(&[StoreKind::AppStore], disorder)).await;
+}
+
+#[tokio::test]
+async fn stripes_population_in_order_is_as_the_simulator_says_in_both_shapes() {
+    if !takes_in(StoreKind::Stripe).await {
+        return;
+    }
+    for (seed, asks) in [(7, true), (8, true), (9, false), (10, false)] {
+        lives(Run { seed, asks, speed: 1_440.0, ..Run::of(&[StoreKind::Stripe], Disorder::default()) }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_population_with_nothing_in_order_is_as_the_simulator_says() {
+    lives(Run::of(&[StoreKind::AppStore], SHUFFLED)).await;
 }
 
 #[tokio::test]

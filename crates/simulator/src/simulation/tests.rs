@@ -165,12 +165,13 @@ async fn a_shuffle_leaves_no_purchase_in_order_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn stripes_events_are_signed_for_each_attempt_and_shown_by_its_api_before_they_are_sent() {
+async fn stripes_events_are_signed_for_each_attempt_and_its_account_shows_what_they_tell() {
     let hub = FakeHub::default();
     let stores = vec![StoreKind::AppStore, StoreKind::Stripe];
     let (simulation, summary) = run(&hub, SimulationOptions { stores, seed: 3, ..options() }).await;
     assert_eq!(summary.counters.given_up, 0);
     let stripe = simulation.stripe();
+    stripe.account().catch_up(Clock::System.now_ms());
     let events = hub.events.lock().unwrap();
     assert!(events.len() > 50 && !hub.heard.lock().unwrap().is_empty(), "{}", events.len());
     for (header, body) in events.iter() {

@@ -2,7 +2,7 @@
 //! charges, refunds, disputes, checkout sessions, customers, schedules, events.
 //!
 //! Point the hub's `PAIDUP_STRIPE_API_URL` at [`StripeApi::url`]. It answers from the account of a simulated
-//! [`Stripe`]: what its webhooks have told, at the moment of asking, in the version that `Stripe-Version` names.
+//! [`Stripe`]: how things stand at the moment of asking, however late the webhooks about it are, in the version that `Stripe-Version` names.
 //! It keeps the rules that bite: the key, unknown parameters and expansions, limits, pages, 100 reads a second.
 //! It only reads; search, idempotency keys and Connect are not played. Pages: Stripe's API reference ("Errors",
 //! "Expanding Responses", "Pagination", "Versioning"), "Rate limits".
@@ -196,7 +196,9 @@ impl Shared {
             Ok(query) => query,
             Err(answer) => return *answer,
         };
-        answers::answer(&self.stripe.account(), pen, uri.path(), &query)
+        let mut account = self.stripe.account();
+        account.catch_up(self.clock.now_ms());
+        answers::answer(&account, pen, uri.path(), &query)
     }
 }
 

@@ -10,7 +10,7 @@ struct World {
 }
 
 async fn world(options: StripeApiOptions) -> World {
-    let stripe = Arc::new(Stripe::new(1, Shape::Basil, true));
+    let stripe = Arc::new(Stripe::new(1, Shape::Basil, true, true));
     let population = PopulationOptions { customers: 60, seed: 1, horizon: 8 * MONTH, ..PopulationOptions::default() };
     let calendar = Calendar::new(1_767_225_600_000, 432_000.0);
     for told in Population::new(population, calendar, vec![Shop::Stripe(Shape::Basil)]) {

@@ -1,5 +1,6 @@
-//! What Stripe knows at a moment: every object as it stands, and the events so far. A store publishes here what it tells,
-//! before it sends it: Stripe's API is never behind Stripe's webhooks.
+//! What Stripe knows at a moment: every object as it stands, and the events so far. It follows the lives by their dates,
+//! not by what was sent: whoever asks Stripe is told how things stand at the moment of asking, however late the events
+//! about it arrive.
 
 use super::objects::{Charge, Event, Id, Object};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -7,9 +8,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 /// Events that are kept: Stripe's own API shows those of the last 30 days.
 const MAX_EVENTS: usize = 20_000;
 
+/// Events with their dates in milliseconds since 1970, in order.
+pub type Feed = Box<dyn Iterator<Item = (i64, Event)> + Send>;
+
 /// An account's objects and events.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Account {
+    feed: Option<Feed>,
+    next: Option<(i64, Event)>,
     objects: HashMap<Id, Object>,
     /// Charges by their payment intent.
     charges: HashMap<Id, Id>,
@@ -19,6 +25,26 @@ pub struct Account {
 }
 
 impl Account {
+    /// What will happen.
+    pub fn follow(&mut self, mut feed: Feed) {
+        self.next = feed.next();
+        self.feed = Some(feed);
+    }
+
+    /// Everything up to this moment has happened.
+    pub fn catch_up(&mut self, now_ms: i64) {
+        while let Some((_, event)) = self.next.take_if(|(at, _)| *at <= now_ms) {
+            self.publish(&event);
+            self.next = self.feed.as_mut().and_then(Iterator::next);
+        }
+    }
+
+    /// Nothing more happens.
+    pub fn freeze(&mut self) {
+        self.feed = None;
+        self.next = None;
+    }
+
     /// Something happened.
     pub fn publish(&mut self, event: &Event) {
         for object in event.also.iter().chain([&event.object]) {

@@ -20,7 +20,6 @@ use shape::Shape;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An account, for one endpoint.
-#[derive(Debug)]
 pub struct Stripe {
     pen: Pen,
     secret: String,
@@ -32,14 +31,14 @@ pub struct Stripe {
 
 impl Stripe {
     /// An account of its own for each seed. Its secrets open nothing but simulations. Every third one is in the middle of
-    /// rolling its signing secret.
+    /// rolling its signing secret. `is_asked`: hubs may ask its API.
     #[must_use]
-    pub fn new(seed: u64, shape: Shape, live: bool) -> Stripe {
+    pub fn new(seed: u64, shape: Shape, live: bool, is_asked: bool) -> Stripe {
         let mut chance = crate::chance::Chance::new(seed, u64::MAX);
         let mut word = || format!("{:016x}{:016x}", chance.draw(), chance.draw());
         let (secret, old, key) = (word(), word(), word());
         Stripe {
-            pen: Pen { shape, live },
+            pen: Pen { shape, live, names_products: !is_asked },
             secret: format!("whsec_{secret}"),
             old_secret: seed.is_multiple_of(3).then(|| format!("whsec_{old}")),
             api_key: format!("rk_{}_{key}", if live { "live" } else { "test" }),

@@ -20,6 +20,9 @@ pub struct Pen {
     pub shape: Shape,
     /// Real money.
     pub live: bool,
+    /// Every session of a one-time payment says in its metadata what it sells: the only way to know where Stripe cannot be
+    /// asked. Else half of the shop leaves it to the session's lines.
+    pub names_products: bool,
 }
 
 impl Pen {
@@ -246,9 +249,14 @@ impl Pen {
                 "address": address(one.country), "email": null, "name": null, "phone": null,
             },
             "expires_at": one.created + 86_400, "invoice": one.invoice.as_deref(), "livemode": self.live,
-            "metadata": session_metadata(one), "mode": one.mode, "payment_intent": one.intent.as_deref(),
+            "metadata": self.session_metadata(one), "mode": one.mode, "payment_intent": one.intent.as_deref(),
             "payment_status": one.payment_status, "status": "complete", "subscription": one.subscription.as_deref(),
         })
+    }
+
+    fn session_metadata(&self, one: &Session) -> Value {
+        let is_named = self.names_products || one.price.plan.kind == Kind::Consumable;
+        if one.mode == "payment" && is_named { json!({"price_id": one.price.id()}) } else { json!({}) }
     }
 
     /// What was bought in a session: shown only to those who ask for it.
@@ -317,12 +325,6 @@ fn payment_metadata(one: &Charge) -> Value {
         said["product_id"] = one.product.into();
     }
     said
-}
-
-fn session_metadata(one: &Session) -> Value {
-    // Half of the shop says in a session's metadata what it sells, the other half leaves it to the session's lines.
-    let named = one.mode == "payment" && one.price.plan.kind == Kind::Consumable;
-    if named { json!({"price_id": one.price.id()}) } else { json!({}) }
 }
 
 fn discount(subscription: &Id, percent: u32) -> Value {

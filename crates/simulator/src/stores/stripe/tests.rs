@@ -18,7 +18,7 @@ fn told(customers: u32, seed: u64, shape: Shape, speed: f64) -> Vec<Told> {
 }
 
 fn pen(shape: Shape) -> Pen {
-    Pen { shape, live: true }
+    Pen { shape, live: true, names_products: false }
 }
 
 /// What a reader of the events knows of one purchase.
@@ -204,7 +204,7 @@ fn events_come_in_order_and_no_two_turns_share_a_second() {
 #[test]
 fn ids_are_never_used_twice_and_the_account_shows_what_was_told() {
     let all = told(120, 5, Shape::Basil, 432_000.0);
-    let stripe = Stripe::new(5, Shape::Basil, true);
+    let stripe = Stripe::new(5, Shape::Basil, true, true);
     let mut ids = BTreeSet::new();
     let mut truth = Truth::default();
     for told in &all {
@@ -240,12 +240,12 @@ fn both_shapes_tell_the_same_in_their_own_places() {
 #[test]
 fn signatures_are_stripes() {
     let body = br#"{"id":"evt_1"}"#;
-    let plain = Stripe::new(1, Shape::Basil, true);
+    let plain = Stripe::new(1, Shape::Basil, true, true);
     let at = 1_700_000_000;
     let header = plain.signature(body, at * 1000 + 999);
     let expected = signature(plain.signing_secret(), at, body);
     assert!(header.starts_with(&format!("t={at},v1={expected},v0=")), "{header}");
-    let rolling = Stripe::new(3, Shape::Basil, true);
+    let rolling = Stripe::new(3, Shape::Basil, true, true);
     let header = rolling.signature(body, at * 1000);
     let v1: Vec<_> = header.split(',').filter_map(|part| part.strip_prefix("v1=")).collect();
     assert_eq!((v1.len(), v1[1]), (2, signature(rolling.signing_secret(), at, body).as_str()));

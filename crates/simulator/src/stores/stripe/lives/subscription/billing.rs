@@ -267,7 +267,6 @@ impl Subscription {
 
     /// The period is over, the next one is not paid for.
     pub(in crate::stores::stripe::lives) fn fail_to_renew(&mut self, teller: &mut Teller, then: Dunning) {
-        let was_trial = self.is_trial();
         self.move_on(teller);
         self.object.status = "active";
         self.state = State::Active;
@@ -288,11 +287,11 @@ impl Subscription {
         if !fails_first {
             self.fail(teller, Turn::GraceStarted, Some(next));
         }
-        self.dun(teller, then, next, was_trial);
+        self.dun(teller, then, next);
         self.drop_finished_schedule(teller, Turn::ChangeWithdrawn);
     }
 
-    fn dun(&mut self, teller: &mut Teller, then: Dunning, next: i64, was_trial: bool) {
+    fn dun(&mut self, teller: &mut Teller, then: Dunning, next: i64) {
         if then == Dunning::Cancelled {
             teller.until(next.min(teller.now + 1));
             teller.turn();
@@ -304,9 +303,9 @@ impl Subscription {
         teller.turn();
         match then {
             Dunning::Paid => {
-                let mut events = vec!["SUBSCRIPTION_RECOVERED_FROM_GRACE_PERIOD"];
-                events.extend(was_trial.then_some("TRIAL_CONVERTED"));
-                self.recover(teller, Turn::RecoveredInGrace, events);
+                // Whether a trial whose period is over, and whose first charge failed, is then told as converted is left
+                // open: no page says so of Stripe.
+                self.recover(teller, Turn::RecoveredInGrace, vec!["SUBSCRIPTION_RECOVERED_FROM_GRACE_PERIOD"]);
             }
             Dunning::UnpaidThenPaid | Dunning::UnpaidThenGivenUp => {
                 self.go_unpaid(teller);
