@@ -52,7 +52,8 @@ struct Lives {
 fn source(apple: &Apple) -> Result<Box<dyn Source>> {
     let definition = paidup_sources::definition("app_store").context("the App Store is a kind of source")?;
     let settings = serde_json::value::to_raw_value(&apple.settings())?;
-    Ok((definition.open)(SourceId::derive(&[b"bench"]), &settings)?)
+    let upstreams = paidup_sources::Upstreams { stripe_api: "https://api.stripe.com".to_owned() };
+    Ok((definition.open)(SourceId::derive(&[b"bench"]), &settings, &upstreams)?)
 }
 
 fn take_in(source: &dyn Source, body: &Bytes, now: Timestamp) -> Result<Vec<Notification>> {

@@ -103,7 +103,7 @@ impl Hub {
         let notifications = received.len() as u64;
         let unknown = received.iter().filter(|received| received.note == Some(Note::Unknown)).count();
         let started = Instant::now();
-        let command = Command::Observe { source_id: opened.record.id };
+        let command = Command::observe(opened.record.id, &*opened.source);
         let done = self.commit(Urgency::Intake, command, received).await.map_err(not_kept)?;
         self.metrics().commit_took(started.elapsed());
         self.metrics().unknown(definition.kind, unknown as u64);

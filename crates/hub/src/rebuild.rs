@@ -2,7 +2,7 @@
 //! received is read again from its kept bytes; time, chance and the sources' abilities stand in the journal.
 
 use crate::commit::Received;
-use crate::commit::command::Input;
+use crate::commit::command::{Command, Input};
 use crate::commit::decide::Deciding;
 use crate::sources::Opened;
 use crate::{Hub, HubError};
@@ -130,7 +130,7 @@ async fn decision(
     let mut received = Vec::new();
     if !entry.record.notifications.is_empty() {
         for kept in hub.store().entry_notifications(entry.partition, entry.entry).await? {
-            match read_again(sources, kept) {
+            match read_again(sources, policy_of(&input), kept) {
                 Ok(read) => received.push(read),
                 Err(detail) => return Ok(Err(detail)),
             }
@@ -146,15 +146,28 @@ async fn decision(
     }))
 }
 
-fn read_again(sources: &HashMap<SourceId, Arc<Opened>>, kept: KeptNotification) -> Result<Received, String> {
+fn policy_of(input: &Input) -> Option<&str> {
+    match &input.command {
+        Command::Observe { policy, .. } => policy.as_deref(),
+        _ => None, // the others read nothing
+    }
+}
+
+fn read_again(
+    sources: &HashMap<SourceId, Arc<Opened>>,
+    policy: Option<&str>,
+    kept: KeptNotification,
+) -> Result<Received, String> {
     let opened = sources
         .get(&kept.source_id)
         .ok_or_else(|| format!("the source {} of notification {} is not known any more", kept.source_id, kept.id))?;
     let bytes = bytes_of(opened, &kept).map_err(|detail| format!("notification {}: {detail}", kept.id))?;
-    let reading = opened
-        .source
-        .read_kept(&kept.external_id, &bytes)
-        .map_err(|rejection| format!("notification {} cannot be read again: {}", kept.id, rejection.detail))?;
+    let read = match policy {
+        Some(policy) => opened.source.read_kept_under(policy, &kept.external_id, &bytes),
+        None => opened.source.read_kept(&kept.external_id, &bytes),
+    };
+    let reading =
+        read.map_err(|rejection| format!("notification {} cannot be read again: {}", kept.id, rejection.detail))?;
     Ok(Received::of_kept(kept, reading))
 }
 

@@ -7,7 +7,7 @@ use crate::secrets::{mask_settings, unmask_settings};
 use crate::{Hub, HubError};
 use paidup_lifecycle::ids::SourceId;
 use paidup_lifecycle::time::Timestamp;
-use paidup_sources::{Definition, Source};
+use paidup_sources::{Definition, Source, Upstreams};
 use paidup_store::records::SourceRecord;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -131,8 +131,14 @@ impl Hub {
         let definition = self.known_kind(&record.kind)?;
         let id = record.id.to_string();
         let settings = self.secrets().open_settings(&id, definition.secrets, &record.settings)?;
-        let source = (definition.open)(record.id, &settings).map_err(HubError::settings)?;
+        let source = (definition.open)(record.id, &settings, &self.store_upstreams()).map_err(HubError::settings)?;
         Ok(Opened { record, definition, source })
+    }
+
+    /// Where stores are asked, as the operator set it.
+    fn store_upstreams(&self) -> Upstreams {
+        let stripe_api = self.config().upstreams.stripe_api.url.as_str().trim_end_matches('/').to_owned();
+        Upstreams { stripe_api }
     }
 
     fn known_kind(&self, kind: &str) -> Result<&'static Definition, HubError> {

@@ -232,6 +232,9 @@ pub struct PurchaseView {
     pub entitlements: Vec<String>,
     /// The running (or last) period.
     pub period: Option<Period>,
+    /// The store's id of the transaction that paid for the period, where the period has no id of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
     /// How it was paid for.
     pub period_type: Option<PeriodType>,
     /// Lifecycle state.
@@ -279,6 +282,15 @@ pub struct PurchaseView {
     /// What the running period cost, where told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
+}
+
+impl PurchaseView {
+    /// The store's id of the running (or last) period's transaction.
+    #[must_use]
+    pub fn current_transaction_id(&self) -> Option<&String> {
+        let of_period = self.period.as_ref().and_then(|period| period.transaction_id.as_ref());
+        of_period.or(self.transaction_id.as_ref())
+    }
 }
 
 /// What the customer may use after the event, and what the event changed in it.

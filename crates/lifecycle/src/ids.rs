@@ -122,6 +122,8 @@ ids! {
     EventId = "evt_",
     /// An entitlement given by hand.
     GrantId = "grt_",
+    /// What is to be looked up at a store.
+    LookupId = "lkp_",
     /// What a source received.
     NotificationId = "ntf_",
     /// An offer.

@@ -123,6 +123,9 @@ pub struct Purchase {
 pub struct Settled {
     /// The newest moment that was said of it.
     pub at: Timestamp,
+    /// The store's own id of it, where the key is not one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<String>,
     /// The product that it paid for, where it was another one than the one in force when it was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_id: Option<String>,

@@ -513,6 +513,7 @@ fn base(store: Store) -> PurchaseView {
         product_name: Some("Pro, monthly".to_owned()),
         entitlements: vec!["pro".to_owned()],
         period: Some(first_period()),
+        transaction_id: None,
         period_type: Some(PeriodType::Normal),
         state: State::Active,
         will_renew: Some(true),

@@ -1,7 +1,7 @@
 //! Golden files of the tests: a sample and, beside it, what was read from it. `PAIDUP_ACCEPT=1` writes what is read; the
 //! change is then judged in the diff. And what observations are for: the events that the engine makes of them.
 
-use crate::{Note, Notification, Reading};
+use crate::{Note, Notification, Reading, Upstreams};
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::engine::{Context, Input, advance};
 use paidup_lifecycle::ids::CustomerId;
@@ -9,6 +9,11 @@ use paidup_lifecycle::observation::Observation;
 use paidup_lifecycle::purchase::Purchase;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+
+/// Where stores would be asked.
+pub(crate) fn upstreams() -> Upstreams {
+    Upstreams { stripe_api: "https://api.stripe.test".to_owned() }
+}
 
 /// The samples in a folder of this crate's sources: name, path.
 pub(crate) fn samples(folder: &str) -> Vec<(String, PathBuf)> {

@@ -8,9 +8,12 @@ mod app_store;
 mod generic;
 #[cfg(test)]
 mod golden;
+mod lookup;
 mod proof;
 mod settings;
+mod stripe;
 
+pub use lookup::{Clue, Link, Lookup, answer_id, looked_up_id, parse_answer_id, parse_looked_up_id};
 use paidup_lifecycle::ids::{NotificationId, SourceId};
 use paidup_lifecycle::observation::Observation;
 use paidup_lifecycle::time::Timestamp;
@@ -42,7 +45,14 @@ pub struct Definition {
 }
 
 /// Checks settings and opens a source with them.
-pub type Open = fn(SourceId, &RawValue) -> Result<Box<dyn Source>, SettingsError>;
+pub type Open = fn(SourceId, &RawValue, &Upstreams) -> Result<Box<dyn Source>, SettingsError>;
+
+/// Where stores are asked; an operator may point each elsewhere (contract.md, settings).
+#[derive(Debug, Clone)]
+pub struct Upstreams {
+    /// `https://api.stripe.com`, without a slash at the end.
+    pub stripe_api: String,
+}
 
 /// How a sender is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +64,7 @@ pub enum Proof {
 }
 
 /// Every kind of source.
-pub static DEFINITIONS: &[Definition] = &[app_store::DEFINITION, generic::DEFINITION];
+pub static DEFINITIONS: &[Definition] = &[app_store::DEFINITION, stripe::DEFINITION, generic::DEFINITION];
 
 /// The kind of that name.
 #[must_use]
@@ -112,6 +122,26 @@ pub struct Reading {
     pub observations: Vec<Observation>,
     /// Something that is not about a purchase.
     pub note: Option<Note>,
+    /// What the store has to be asked before more can be said. They wait in the database, beside the notification.
+    pub lookups: Vec<Lookup>,
+    /// What answers lookups in the store's stead, where it cannot be asked.
+    pub clues: Vec<Clue>,
+    /// Ids that are the same customer's.
+    pub links: Vec<Link>,
+}
+
+impl Reading {
+    /// One purchase is spoken of, and nothing else.
+    #[must_use]
+    pub fn observed(observation: Observation) -> Reading {
+        Reading { observations: vec![observation], ..Reading::default() }
+    }
+
+    /// No purchase is spoken of.
+    #[must_use]
+    pub fn noted(note: Note) -> Reading {
+        Reading { note: Some(note), ..Reading::default() }
+    }
 }
 
 /// A notification that concerns no purchase.
@@ -208,6 +238,17 @@ pub trait Source: Send + Sync {
     /// Reads bytes that were proven and kept before (`rebuild`, `explain`). Never checks a proof.
     fn read_kept(&self, external_id: &str, body: &[u8]) -> Result<Reading, Rejection>;
 
+    /// The settings that reading depends on, as text; the journal keeps them, so that a rebuild reads what was received as
+    /// it was read then. `None`: reading depends on none.
+    fn policy(&self) -> Option<String> {
+        None
+    }
+
+    /// `read_kept` under the settings of that time, as `policy` gave them.
+    fn read_kept_under(&self, _policy: &str, external_id: &str, body: &[u8]) -> Result<Reading, Rejection> {
+        self.read_kept(external_id, body)
+    }
+
     /// Whether the store can be asked how a purchase stands. Sources that cannot end by date.
     fn can_ask(&self) -> bool {
         false
@@ -221,6 +262,12 @@ pub trait Source: Send + Sync {
 
     /// The request that asks. The answer's body is kept under [`answer_id`] and read with `read_kept`.
     fn ask(&self, _question: &Ask, _now: Timestamp) -> Option<http::Request<bytes::Bytes>> {
+        None
+    }
+
+    /// The request that looks something up. The answer's body is kept under [`looked_up_id`] and read with `read_kept`,
+    /// which may ask for more. `None`: the store cannot be asked; then a clue answers, where there is one.
+    fn look_up(&self, _lookup: &Lookup) -> Option<http::Request<bytes::Bytes>> {
         None
     }
 
@@ -243,20 +290,6 @@ pub struct Packed {
     pub rest: Vec<u8>,
     /// Shared parts, in the order in which `unpack` needs them.
     pub shared: Vec<Vec<u8>>,
-}
-
-/// The external id under which the answer to a question is kept. `read_kept` knows an answer by it, and finds the moment
-/// that the answer is about in it, because most answers carry none.
-#[must_use]
-pub fn answer_id(asked_at: Timestamp, store_purchase_id: &str) -> String {
-    format!("answer/{}/{store_purchase_id}", asked_at.as_millis())
-}
-
-/// The inverse of [`answer_id`]; `None` for a notification.
-#[must_use]
-pub fn parse_answer_id(external_id: &str) -> Option<(Timestamp, &str)> {
-    let (millis, store_purchase_id) = external_id.strip_prefix("answer/")?.split_once('/')?;
-    Some((Timestamp::from_millis(millis.parse().ok()?).ok()?, store_purchase_id))
 }
 
 /// The id under which a notification is kept.

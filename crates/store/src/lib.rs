@@ -17,7 +17,9 @@ use backfills::Backfills;
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
-use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
+use paidup_lifecycle::ids::{
+    ApiKeyId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId, SourceId,
+};
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
@@ -177,6 +179,12 @@ pub struct Changes {
     pub questions: Vec<QuestionRecord>,
     /// Questions that are answered.
     pub answered: Vec<PurchaseId>,
+    /// To be looked up; one that waits already stays as it is.
+    pub lookups: Vec<LookupRecord>,
+    /// Lookups that are answered.
+    pub looked_up: Vec<LookupId>,
+    /// What answers lookups; wakes those that wait for it.
+    pub clues: Vec<ClueRecord>,
     /// The whole new catalogue, its revision one higher.
     pub catalogue: Option<Catalogue>,
 }
@@ -307,6 +315,16 @@ pub trait Agenda {
     fn postpone_question(&self, question: QuestionRecord) -> Answer<'_, ()>;
     /// All that wait, earliest first.
     fn questions(&self, limit: usize) -> Answer<'_, Vec<QuestionRecord>>;
+    /// Lookups that may be asked at `now`, earliest first.
+    fn due_lookups(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<LookupRecord>>;
+    /// Asks again later, or gives up, with the reason.
+    fn postpone_lookup(&self, lookup: LookupRecord) -> Answer<'_, ()>;
+    /// It is not wanted any more.
+    fn forget_lookup(&self, lookup: LookupId) -> Answer<'_, ()>;
+    /// All that wait or were given up, oldest first.
+    fn lookups(&self, limit: usize) -> Answer<'_, Vec<LookupRecord>>;
+    /// What answers lookups of that name in the store's stead.
+    fn clue(&self, source: SourceId, name: &str) -> Answer<'_, Option<bytes::Bytes>>;
 }
 
 /// Sources, destinations, keys.

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use paidup_lifecycle::closed_set;
 use paidup_lifecycle::event::EventType;
 use paidup_lifecycle::filter::Filter;
-use paidup_lifecycle::ids::{ApiKeyId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId};
+use paidup_lifecycle::ids::{
+    ApiKeyId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId, SourceId,
+};
 use paidup_lifecycle::observation::Environment;
 use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
@@ -218,6 +220,42 @@ pub struct QuestionRecord {
     pub attempts: u32,
     /// What came of the last one.
     pub last_error: Option<String>,
+}
+
+/// Something that is to be looked up at a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupRecord {
+    /// Derived from source, name and context.
+    pub id: LookupId,
+    /// Whom to ask.
+    pub source_id: SourceId,
+    /// What, in the source's words.
+    pub name: String,
+    /// What for, in the source's words.
+    pub context: String,
+    /// Why, for people.
+    pub why: String,
+    /// Not wanted when this purchase is known by then.
+    pub unless_known: Option<PurchaseId>,
+    /// When it was first wanted.
+    pub asked_since: Timestamp,
+    /// Not before; `None`: given up, a person must act.
+    pub ask_at: Option<Timestamp>,
+    /// Tries so far.
+    pub attempts: u32,
+    /// What came of the last one.
+    pub last_error: Option<String>,
+}
+
+/// What answers lookups of a name where the store cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClueRecord {
+    /// Whose.
+    pub source_id: SourceId,
+    /// The lookups' name.
+    pub name: String,
+    /// The answer's body.
+    pub answer: Bytes,
 }
 
 /// A source as kept.

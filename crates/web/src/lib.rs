@@ -72,6 +72,7 @@ fn api_routes() -> OpenApiRouter<Hub> {
         .routes(routes!(api::sources::create, api::sources::list))
         .routes(routes!(api::sources::get, api::sources::change, api::sources::delete))
         .routes(routes!(api::sources::kinds))
+        .routes(routes!(api::lookups::list))
         .routes(routes!(api::notifications::list))
         .routes(routes!(api::notifications::body))
         .routes(routes!(api::destinations::create, api::destinations::list))

@@ -19,6 +19,9 @@ pub enum Command {
     Observe {
         /// Which source.
         source_id: SourceId,
+        /// Its settings that reading depends on, as they were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<String>,
     },
     /// The clock reached the deadlines of these purchases.
     Tick {
@@ -102,6 +105,13 @@ pub enum Command {
         /// Any id of the customer, who is made if unknown.
         customer: String,
     },
+}
+
+impl Command {
+    /// A source received something.
+    pub(crate) fn observe(source_id: SourceId, source: &dyn paidup_sources::Source) -> Command {
+        Command::Observe { source_id, policy: source.policy() }
+    }
 }
 
 /// What a source can do that decisions depend on. Only of the sources that a decision touched, so that a rebuild knows

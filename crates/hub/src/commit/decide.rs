@@ -4,8 +4,9 @@
 use super::command::{Abilities, Command, Input as JournalInput};
 use super::work::Work;
 use super::{Received, Report};
+use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::engine::{ENGINE_VERSION, Input};
-use paidup_lifecycle::ids::{NotificationId, PurchaseId};
+use paidup_lifecycle::ids::{CustomerId, NotificationId, PurchaseId};
 use paidup_lifecycle::observation::{Environment, Kind, PeriodType, PurchaseKey};
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::time::Timestamp;
@@ -68,18 +69,14 @@ impl Decision for Deciding {
                 other.map(|customer| customer.holdings.keys().copied().collect()).unwrap_or_default()
             }
             // What an owner buys may convert a trial grant.
-            Command::Observe { .. }
-            | Command::Tick { .. }
-            | Command::Unanswered { .. }
-            | Command::Bind { .. }
-            | Command::Recompute { .. } => before
-                .customers
-                .values()
-                .flat_map(|customer| &customer.holdings)
-                .filter(|(_, held)| held.kind == Kind::Grant && held.period_type == Some(PeriodType::Trial))
-                .filter(|(_, held)| held.state.has_access())
-                .map(|(id, _)| *id)
-                .collect(),
+            Command::Observe { .. } => {
+                let mut also = trial_grants(before);
+                also.extend(self.linked(before).flat_map(|customer| customer.holdings.keys().copied()));
+                also
+            }
+            Command::Tick { .. } | Command::Unanswered { .. } | Command::Bind { .. } | Command::Recompute { .. } => {
+                trial_grants(before)
+            }
             Command::Grant { .. }
             | Command::ChangeGrant { .. }
             | Command::RevokeGrant { .. }
@@ -143,13 +140,39 @@ impl Decision for Deciding {
                 }
             }
         }
+        if !changes.lookups.is_empty() || !changes.clues.is_empty() {
+            self.report.ask();
+        }
         let abilities = work.save(&mut changes, &self.report);
         changes.journal = Some(self.journal(before, abilities, &changes));
         Ok(changes)
     }
 }
 
+/// Running trial grants of everybody who was loaded.
+fn trial_grants(before: &Before) -> Vec<PurchaseId> {
+    before
+        .customers
+        .values()
+        .flat_map(|customer| &customer.holdings)
+        .filter(|(_, held)| held.kind == Kind::Grant && held.period_type == Some(PeriodType::Trial))
+        .filter(|(_, held)| held.state.has_access())
+        .map(|(id, _)| *id)
+        .collect()
+}
+
 impl Deciding {
+    /// Customers who may give all that they have to another, because their store's id is also somebody else's.
+    fn linked<'b>(&self, before: &'b Before) -> impl Iterator<Item = &'b Customer> {
+        let ids: Vec<CustomerId> = self
+            .received
+            .iter()
+            .flat_map(|received| &received.links)
+            .filter_map(|link| before.aliases.get(&link.store_customer).copied())
+            .collect();
+        ids.into_iter().filter_map(|id| before.customers.get(&id).map(|customer| &**customer))
+    }
+
     fn want_observed(&self, wants: &mut Wants) {
         for received in &self.received {
             for input in &received.inputs {
@@ -164,6 +187,11 @@ impl Deciding {
                     wants.aliases.push(alias.clone());
                 }
             }
+            for link in &received.links {
+                wants.aliases.extend([link.customer.clone(), link.store_customer.clone()]);
+            }
+            let guarded = received.lookups.iter().filter_map(|lookup| lookup.unless_known.as_ref());
+            wants.purchases.extend(guarded.map(Purchase::id_of));
             match &received.note {
                 Some(Note::Test { environment, .. }) => {
                     wants.purchases.push(Purchase::id_of(&received.test_key(*environment)));
@@ -185,6 +213,9 @@ impl Deciding {
             }
             let mut kept = received.kept.clone();
             kept.outcome = received.outcome();
+            for link in &received.links {
+                work.same_customer(link);
+            }
             for input in &received.inputs {
                 let purchase = work.observe(received.digest(), input);
                 kept.purchase_id = kept.purchase_id.or(purchase);
@@ -192,6 +223,7 @@ impl Deciding {
             if let Some(Note::Test { environment, at }) = &received.note {
                 kept.purchase_id = Some(work.test(received, *environment, *at));
             }
+            work.look_up(received, changes);
             changes.notifications.push(kept);
         }
         !changes.notifications.is_empty()

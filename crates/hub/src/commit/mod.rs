@@ -6,6 +6,7 @@ pub(crate) mod by_hand;
 pub mod command;
 pub(crate) mod decide;
 mod skus;
+pub(crate) mod wanted;
 pub(crate) mod work;
 
 use crate::{Hub, HubError};
@@ -14,11 +15,14 @@ use decide::Deciding;
 use paidup_lifecycle::engine::Input;
 use paidup_lifecycle::ids::SourceId;
 use paidup_lifecycle::time::Timestamp;
-use paidup_sources::{Note, Notification, Packed, Source, notification_id};
+use paidup_sources::{Clue, Link, Lookup, Note, Notification, Packed, Source, notification_id};
 use paidup_store::records::{Body, KeptNotification, NotificationOutcome};
 use paidup_store::{StoreError, Urgency};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+/// The longest answer that is kept as a clue, in bytes: a few fields of an object.
+const MAX_CLUE: usize = 64 * 1024;
 
 /// A notification with what it says, on its way into a decision.
 #[derive(Debug, Clone)]
@@ -29,6 +33,12 @@ pub(crate) struct Received {
     pub(crate) inputs: Vec<Input>,
     /// Something that is not about a purchase.
     pub(crate) note: Option<Note>,
+    /// What its source wants to know.
+    pub(crate) lookups: Vec<Lookup>,
+    /// What answers lookups of its source.
+    pub(crate) clues: Vec<Clue>,
+    /// Ids of one customer.
+    pub(crate) links: Vec<Link>,
 }
 
 impl Received {
@@ -60,8 +70,18 @@ impl Received {
 
     /// One that is kept already.
     pub(crate) fn of_kept(kept: KeptNotification, reading: paidup_sources::Reading) -> Received {
-        let inputs = reading.observations.into_iter().map(Input::Observed).collect();
-        Received { kept, inputs, note: reading.note }
+        let mut reading = reading;
+        let inputs = std::mem::take(&mut reading.observations).into_iter().map(Input::Observed).collect();
+        let paidup_sources::Reading { note, mut lookups, mut clues, links, .. } = reading;
+        lookups.retain(|lookup| {
+            let fits = lookup.fits();
+            if !fits {
+                tracing::warn!(source.id = %kept.source_id, why = lookup.why, "a lookup is too long to be kept");
+            }
+            fits
+        });
+        clues.retain(|clue| clue.name.len() <= Lookup::MAX_NAME && clue.answer.len() <= MAX_CLUE);
+        Received { kept, inputs, note, lookups, clues, links }
     }
 }
 

@@ -9,7 +9,7 @@ use paidup_lifecycle::observation::{
 use paidup_lifecycle::time::Timestamp;
 use paidup_sources::{
     Ask, Definition, Keys, Note, Notification, Proof, RawRequest, Reading, Rejection, RejectionKind, SettingsError,
-    Source, Verification, Verified, parse_answer_id,
+    Source, Upstreams, Verification, Verified, parse_answer_id,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -30,7 +30,7 @@ pub(super) const DEFINITION: Definition = Definition {
     success: 204,
 };
 
-fn open(id: SourceId, settings: &RawValue) -> Result<Box<dyn Source>, SettingsError> {
+fn open(id: SourceId, settings: &RawValue, _upstreams: &Upstreams) -> Result<Box<dyn Source>, SettingsError> {
     if settings.get().contains("wrong") {
         return Err(SettingsError { pointer: "/token".to_owned(), detail: "the token is wrong".to_owned() });
     }
@@ -74,9 +74,9 @@ impl Source for Askable {
         match body.says.as_deref() {
             Some("test") => {
                 let note = Note::Test { environment: Environment::Sandbox, at: body.until };
-                return Ok(Reading { observations: Vec::new(), note: Some(note) });
+                return Ok(Reading::noted(note));
             }
-            Some("unknown") => return Ok(Reading { observations: Vec::new(), note: Some(Note::Unknown) }),
+            Some("unknown") => return Ok(Reading::noted(Note::Unknown)),
             Some(_) | None => {}
         }
         let asked_at = parse_answer_id(external_id).map(|(asked_at, _)| asked_at);
@@ -106,7 +106,7 @@ impl Source for Askable {
             facets,
             backfill: false,
         };
-        Ok(Reading { observations: vec![observation], note: None })
+        Ok(Reading::observed(observation))
     }
 
     fn can_ask(&self) -> bool {

@@ -357,10 +357,10 @@ fn refund_behind(purchase: &Purchase, change: Change) -> Option<Fact> {
         _ => return None, // no other change is made by a refund
     };
     let known = state::current_transaction(&purchase.facets)?;
-    let price = state::price_of(known);
-    let (id, refund) = known.refunds.iter().find(|(_, refund)| {
+    let behind = state::revoking_refund(&purchase.facets).map(|(id, _)| id);
+    let (id, refund) = known.refunds.iter().find(|(id, refund)| {
         let is_undone = refund.value.status == RefundStatus::Reversed;
-        if takes_access { state::takes_access(&refund.value, price) } else { is_undone }
+        if takes_access { behind == Some(id.as_str()) } else { is_undone }
     })?;
     let transaction = purchase.facets.period.as_ref()?.value.transaction_key().into_owned();
     Some(Fact { transaction, refund: Some(id.clone()), attempt: None, at: refund.stamp.as_of })

@@ -9,7 +9,10 @@ use super::facts::{Fact, News};
 use super::state;
 use crate::catalogue::Catalogue;
 use crate::event::PurchaseView;
-use crate::observation::{Consent, Hint, Kind, OfferType, PriceIncrease, Reason, RefundStatus, Standing};
+use crate::money::Money;
+use crate::observation::{
+    Consent, Facets, Hint, Kind, OfferType, PriceIncrease, Reason, RefundFact, RefundStatus, Standing,
+};
 use crate::purchase::{Purchase, State};
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -465,7 +468,7 @@ pub(super) fn fact_changes(
             continue;
         }
         let is_current = current.as_deref() == Some(told.fact.transaction.as_str());
-        let took_access = is_current && state::takes_access(&refund.value, state::price_of(transaction));
+        let took_access = is_current && took_access(facets, &told.fact, &refund.value, state::price_of(transaction));
         let change = match refund.value.status {
             RefundStatus::Requested => Change::RefundRequested,
             RefundStatus::Declined => Change::RefundDeclined,
@@ -480,4 +483,10 @@ pub(super) fn fact_changes(
     }
     changes.extend(news.failures.iter().map(|fact| (Change::PaymentFailed, fact.clone())));
     changes
+}
+
+/// Whether this refund is what took access away: by itself, or as the last part that made it whole.
+fn took_access(facets: &Facets, fact: &Fact, refund: &RefundFact, price: Option<Money>) -> bool {
+    let is_last_part = || state::revoking_refund(facets).is_some_and(|(id, _)| fact.refund.as_deref() == Some(id));
+    state::takes_access(refund, price) || (refund.status == RefundStatus::Refunded && is_last_part())
 }

@@ -185,6 +185,14 @@ pub(super) fn price_of(purchase: &Purchase, transaction: &str, known: Option<&Tr
         .or_else(|| purchase.told.get(&key(transaction, MoneyKind::Charge, None)).copied())
 }
 
+/// The store's id of a transaction: its own, else its key where that is one.
+pub(super) fn shown_id(purchase: &Purchase, transaction: &str) -> Option<String> {
+    let known = purchase.facets.transactions.get(transaction).and_then(|known| known.store_id.as_ref());
+    let settled = || purchase.settled.get(transaction).and_then(|settled| settled.store_id.clone());
+    let by_key = || (!transaction.starts_with('@')).then(|| transaction.to_owned());
+    known.map(|store_id| store_id.value.clone()).or_else(settled).or_else(by_key)
+}
+
 /// The product that a transaction paid for, where it is known to be another one than the purchase's.
 pub(super) fn product_of(purchase: &Purchase, transaction: &str, known: Option<&TransactionFacts>) -> Option<String> {
     let known = known.and_then(|known| known.product_id.as_ref());
@@ -257,7 +265,8 @@ fn settle(purchase: &mut Purchase) {
         let in_force = purchase.facets.product.as_ref().map(|product| &product.value);
         let product_id = facts.product_id.map(|product| product.value).filter(|product| Some(product) != in_force);
         let at = purchase.settled.get(&id).map_or(at, |known| known.at.max(at));
-        purchase.settled.insert(id, Settled { at, product_id });
+        let store_id = facts.store_id.map(|store_id| store_id.value);
+        purchase.settled.insert(id, Settled { at, store_id, product_id });
     }
 }
 

@@ -52,13 +52,14 @@ pub fn end_of_period(facets: &Facets) -> Option<Timestamp> {
 }
 
 /// When the grace period ends. One that lies before the period's end belongs to an earlier trouble, unless it was said
-/// together with the standing.
+/// together with the standing or is still to come when that was said.
 pub fn end_of_grace(facets: &Facets) -> Option<Timestamp> {
     let grace = facets.grace_ends_at.as_ref()?;
     let ends_at = grace.value?;
     let of_this_period =
         facets.period.as_ref().and_then(|period| period.value.ends_at).is_none_or(|end| ends_at >= end);
-    let of_this_trouble = stamp_of(&facets.standing).is_some_and(|stamp| grace.stamp >= *stamp);
+    let of_this_trouble =
+        stamp_of(&facets.standing).is_some_and(|stamp| grace.stamp >= *stamp || ends_at > stamp.as_of);
     (of_this_period || of_this_trouble).then_some(ends_at)
 }
 
@@ -105,15 +106,27 @@ pub fn price_of(transaction: &TransactionFacts) -> Option<Money> {
     transaction.price.as_ref().and_then(|price| price.value)
 }
 
-/// The refund that took access away from the running (or last) period.
+/// The refund that took access away from the running (or last) period: one of all of it, or the last of several parts
+/// that come to all of it.
 pub fn revoking_refund(facets: &Facets) -> Option<(&str, &RefundFact)> {
     let transaction = current_transaction(facets)?;
     let price = price_of(transaction);
-    transaction
-        .refunds
-        .iter()
-        .find(|(_, refund)| takes_access(&refund.value, price))
-        .map(|(id, refund)| (id.as_str(), &refund.value))
+    let whole = transaction.refunds.iter().find(|(_, refund)| takes_access(&refund.value, price));
+    let found = whole.or_else(|| last_of_parts(transaction, price?))?;
+    Some((found.0.as_str(), &found.1.value))
+}
+
+fn last_of_parts(transaction: &TransactionFacts, price: Money) -> Option<(&String, &Dated<RefundFact>)> {
+    let is_part = |refund: &RefundFact| refund.status == RefundStatus::Refunded && refund.revokes != Some(false);
+    let parts = || transaction.refunds.iter().filter(|(_, refund)| is_part(&refund.value));
+    let back: i64 = parts()
+        .filter_map(|(_, refund)| refund.value.amount)
+        .filter(|amount| amount.currency == price.currency)
+        .fold(0, |sum, amount| sum.saturating_add(amount.amount_minor.saturating_abs()));
+    if back < price.amount_minor.saturating_abs() {
+        return None;
+    }
+    parts().max_by(|one, other| one.1.stamp.cmp(&other.1.stamp))
 }
 
 /// The store withdrew access and later undid the refund behind it.

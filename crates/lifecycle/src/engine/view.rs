@@ -32,6 +32,8 @@ pub fn view(purchase: &Purchase, catalogue: &Catalogue) -> PurchaseView {
         product_name: product.and_then(|product| product.name.clone()),
         entitlements,
         period: facets.period.as_ref().map(|period| period.value.clone()),
+        transaction_id: state::current_transaction(facets)
+            .and_then(|known| known.store_id.as_ref().map(|store_id| store_id.value.clone())),
         period_type: facets.period_type.as_ref().map(|period_type| period_type.value),
         state: purchase.state,
         will_renew: renews,

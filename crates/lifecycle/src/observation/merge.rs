@@ -91,7 +91,8 @@ impl TransactionFacts {
     }
 
     fn absorb(&mut self, other: &TransactionFacts) -> bool {
-        let mut taken = newer(&mut self.product_id, &other.product_id);
+        let mut taken = newer(&mut self.store_id, &other.store_id);
+        taken |= newer(&mut self.product_id, &other.product_id);
         taken |= newer(&mut self.period, &other.period);
         taken |= newer(&mut self.price, &other.price);
         taken |= newer_by_key(&mut self.refunds, &other.refunds);

@@ -126,6 +126,10 @@ pub struct PriceIncrease {
 /// What is known of one transaction. Merged by its id; each part is dated on its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TransactionFacts {
+    /// The store's own id of it, where the key is not one: a store whose periods carry no id (Stripe) has its
+    /// transactions keyed by their start, and its invoice is what people look for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<Dated<String>>,
     /// The product that it paid for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_id: Option<Dated<String>>,

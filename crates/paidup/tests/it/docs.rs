@@ -56,6 +56,7 @@ fn every_setting_is_on_the_page_about_settings_and_the_reverse() {
         "destinations/intercom.md",
         "events.md",
         "sources/generic.md",
+        "sources/stripe.md",
         "../README.md",
     ] {
         let text = self::page(name);

@@ -23,3 +23,4 @@ mod openapi;
 mod population;
 mod reads;
 mod start;
+mod stripe;

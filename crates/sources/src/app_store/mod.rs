@@ -18,7 +18,7 @@ use crate::proof::jws::Compact;
 use crate::proof::x509::check_root;
 use crate::{
     Definition, Keys, Notification, Packed, Proof, RawRequest, Reading, Rejection, RejectionKind, SettingsError,
-    Source, Verification, Verified, settings,
+    Source, Upstreams, Verification, Verified, settings,
 };
 use paidup_lifecycle::ids::SourceId;
 use paidup_lifecycle::observation::Environment;
@@ -100,7 +100,7 @@ struct Api {
     private_key: String,
 }
 
-fn open(id: SourceId, raw: &RawValue) -> Result<Box<dyn Source>, SettingsError> {
+fn open(id: SourceId, raw: &RawValue, _upstreams: &Upstreams) -> Result<Box<dyn Source>, SettingsError> {
     let settings: Settings = settings::parse(raw)?;
     let wrong = |pointer: &str, detail: &str| SettingsError { pointer: pointer.to_owned(), detail: detail.to_owned() };
     let is_bundle_character = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';

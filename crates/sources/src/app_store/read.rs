@@ -37,7 +37,7 @@ pub(super) fn read(
     transaction: Option<&Transaction<'_>>,
     renewal: Option<&Renewal<'_>>,
 ) -> Reading {
-    let note = |note: Note| Reading { observations: Vec::new(), note: Some(note) };
+    let note = |note: Note| Reading::noted(note);
     let data = payload.data.as_ref();
     let environment = environment(data.and_then(|data| data.environment.as_deref()));
     let about = Type::of(&payload.notification_type);
@@ -64,7 +64,7 @@ pub(super) fn read(
                 return note(Note::Unknown);
             };
             let key = PurchaseKey { source_id: source, environment, store_purchase_id: store_purchase_id.to_owned() };
-            Reading { observations: vec![statement.observation(key)], note: None }
+            Reading::observed(statement.observation(key))
         }
         // Of a known type, but without the transaction that would say what it is about.
         (_, _, _) => note(Note::Unknown),

@@ -12,7 +12,7 @@ mod wire;
 
 use crate::{
     Definition, Keys, Notification, Proof, RawRequest, Reading, Rejection, RejectionKind, SettingsError, Source,
-    Verification, Verified, settings,
+    Upstreams, Verification, Verified, settings,
 };
 use paidup_lifecycle::ids::SourceId;
 use paidup_lifecycle::time::Timestamp;
@@ -46,7 +46,7 @@ pub(crate) const DEFINITION: Definition = Definition {
 #[serde(deny_unknown_fields)]
 struct Settings {}
 
-fn open(id: SourceId, raw: &RawValue) -> Result<Box<dyn Source>, SettingsError> {
+fn open(id: SourceId, raw: &RawValue, _upstreams: &Upstreams) -> Result<Box<dyn Source>, SettingsError> {
     let Settings {} = settings::parse(raw)?;
     Ok(Box::new(Generic { id }))
 }

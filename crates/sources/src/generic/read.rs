@@ -20,10 +20,10 @@ const ONLY_REFUND: &str = "0";
 pub(super) fn read(source: SourceId, element: &Element<'_>) -> Reading {
     if element.reason == Reason::Test {
         let note = Note::Test { environment: element.environment, at: element.observed_at };
-        return Reading { observations: Vec::new(), note: Some(note) };
+        return Reading::noted(note);
     }
     let statement = Statement { element, id: element.id.0.as_ref().into() };
-    Reading { observations: vec![statement.observation(source)], note: None }
+    Reading::observed(statement.observation(source))
 }
 
 struct Statement<'a> {

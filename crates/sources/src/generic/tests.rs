@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json, value::to_raw_value};
 
 fn open() -> Box<dyn Source> {
-    (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(&json!({})).unwrap()).unwrap()
+    (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(&json!({})).unwrap(), &golden::upstreams()).unwrap()
 }
 
 fn verify(source: &dyn Source, body: impl Into<bytes::Bytes>) -> Result<Vec<Notification>, Rejection> {
@@ -174,7 +174,9 @@ fn lives_give_their_events() {
 
 #[test]
 fn settings_are_empty() {
-    let error = (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(&json!({"url": 1})).unwrap()).err().unwrap();
+    let error = (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(&json!({"url": 1})).unwrap(), &golden::upstreams())
+        .err()
+        .unwrap();
     assert_eq!(error.pointer, "/url");
 }
 

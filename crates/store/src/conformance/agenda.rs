@@ -1,7 +1,7 @@
 //! What the clock waits for.
 
 use super::*;
-use crate::records::QuestionRecord;
+use crate::records::{ClueRecord, LookupRecord, QuestionRecord};
 use crate::*;
 use paidup_lifecycle::purchase::Purchase;
 
@@ -12,6 +12,8 @@ cases! {
     thousands_of_stale_deadlines_hide_nothing,
     questions_wait_one_per_purchase,
     postponing_does_not_bring_an_answered_question_back,
+    lookups_wait_once_and_are_given_up,
+    a_clue_wakes_what_waits_for_it,
 }
 
 async fn put(store: &dyn Store, name: &str, deadline: Option<i64>) -> Purchase {
@@ -105,4 +107,50 @@ async fn postponing_does_not_bring_an_answered_question_back(store: Arc<dyn Stor
     save(&*store, Changes { answered: vec![asked.purchase_id], ..Changes::default() }).await;
     store.postpone_question(asked).await.unwrap();
     assert_eq!(store.questions(10).await.unwrap(), []);
+}
+
+fn lookup(name: &str, ask_at: Option<i64>) -> LookupRecord {
+    LookupRecord {
+        id: LookupId::derive(&[name.as_bytes()]),
+        source_id: SOURCE,
+        name: name.to_owned(),
+        context: "what for".to_owned(),
+        why: "a refund".to_owned(),
+        unless_known: None,
+        asked_since: at(1),
+        ask_at: ask_at.map(at),
+        attempts: 0,
+        last_error: None,
+    }
+}
+
+async fn lookups_wait_once_and_are_given_up(store: Arc<dyn Store>) {
+    let (one, two) = (lookup("one", Some(10)), lookup("two", Some(5)));
+    save(&*store, Changes { lookups: vec![one.clone(), two.clone()], ..Changes::default() }).await;
+    let again = lookup("one", Some(2));
+    save(&*store, Changes { lookups: vec![again], ..Changes::default() }).await;
+    assert_eq!(store.due_lookups(at(9), 10).await.unwrap(), vec![two.clone()]);
+    assert_eq!(store.due_lookups(at(10), 10).await.unwrap(), [two.clone(), one.clone()]);
+    let given_up = LookupRecord { ask_at: None, attempts: 1, last_error: Some("404".to_owned()), ..two.clone() };
+    store.postpone_lookup(given_up.clone()).await.unwrap();
+    assert_eq!(store.due_lookups(at(99), 10).await.unwrap(), vec![one.clone()]);
+    let mut all = store.lookups(10).await.unwrap();
+    all.sort_by_key(|lookup| lookup.name.clone());
+    assert_eq!(all, [one.clone(), given_up]);
+    save(&*store, Changes { looked_up: vec![one.id], ..Changes::default() }).await;
+    store.postpone_lookup(LookupRecord { attempts: 1, ..one }).await.unwrap();
+    store.forget_lookup(two.id).await.unwrap();
+    assert_eq!(store.lookups(10).await.unwrap(), []);
+}
+
+async fn a_clue_wakes_what_waits_for_it(store: Arc<dyn Store>) {
+    let tried = lookup("one", Some(10));
+    save(&*store, Changes { lookups: vec![tried.clone()], ..Changes::default() }).await;
+    assert_eq!(store.clue(SOURCE, "one").await.unwrap(), None);
+    let clue = ClueRecord { source_id: SOURCE, name: "one".to_owned(), answer: "{}".into() };
+    save(&*store, Changes { clues: vec![clue], ..Changes::default() }).await;
+    assert_eq!(store.clue(SOURCE, "one").await.unwrap(), Some("{}".into()));
+    // The try that was under way did not see it, and does not put the lookup to sleep.
+    store.postpone_lookup(LookupRecord { ask_at: Some(at(9_999)), attempts: 1, ..tried }).await.unwrap();
+    assert_eq!(store.due_lookups(at(1_000), 10).await.unwrap().len(), 1);
 }

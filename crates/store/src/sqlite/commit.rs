@@ -4,7 +4,7 @@ use super::db::{Outcome, int};
 use super::hot::{HotCustomer, HotPurchase};
 use super::rows::Rows;
 use super::session::Session;
-use super::{agenda, customers, events, journal, notifications, purchases, snowflakes};
+use super::{agenda, customers, events, journal, lookups, notifications, purchases, snowflakes};
 use crate::{Before, Changes, Committed, Decision, StoreError, Wants};
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
@@ -143,6 +143,7 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
         Some(record) => Some(journal::append(session, record, &kept)?),
         None => None,
     };
+    let decided_at = changes.journal.as_ref().map_or(Timestamp::MIN, |record| record.decided_at);
     let logged = events::append(session, &mut rows, &kept, changes.events)?;
     let due = save_people(session, &mut rows, changes.purchases, changes.customers, &changes.deadlines)?;
     let db = &session.db;
@@ -158,6 +159,16 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
     }
     for question in &changes.questions {
         agenda::put_question(db, question)?;
+    }
+    // Answered first: an answer may ask for the same again.
+    for lookup in &changes.looked_up {
+        lookups::forget(db, *lookup)?;
+    }
+    for lookup in &changes.lookups {
+        lookups::put(db, lookup)?;
+    }
+    for clue in &changes.clues {
+        lookups::put_clue(db, clue, decided_at)?;
     }
     if let Some(catalogue) = changes.catalogue {
         put_catalogue(session, catalogue)?;

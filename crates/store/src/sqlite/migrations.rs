@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "delivery", include_str!("../../migrations/sqlite/0002_delivery.sql")),
     (3, "backfills", include_str!("../../migrations/sqlite/0003_backfills.sql")),
+    (4, "lookups", include_str!("../../migrations/sqlite/0004_lookups.sql")),
 ];
 
 /// Marks our files ("Paid"), so that another program's database is never taken for ours.

@@ -17,6 +17,7 @@ mod events;
 mod hot;
 mod journal;
 mod keyed;
+mod lookups;
 mod memories;
 mod migrations;
 mod notifications;

@@ -4,8 +4,8 @@ use super::db::{Db, Outcome};
 use super::session::Session;
 use super::verify::Check;
 use super::{
-    SqliteStore, agenda, backfills, commit, customers, deliveries, derived, events, journal, memories, notifications,
-    pruning, purchases, setup, snowflakes,
+    SqliteStore, agenda, backfills, commit, customers, deliveries, derived, events, journal, lookups, memories,
+    notifications, pruning, purchases, setup, snowflakes,
 };
 use crate::backfills::{BackfillFailure, BackfillRecord, Backfills};
 use crate::records::*;
@@ -16,7 +16,7 @@ use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::ids::{
-    ApiKeyId, BackfillId, CustomerId, DestinationId, EventId, NotificationId, PurchaseId, SourceId,
+    ApiKeyId, BackfillId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId, SourceId,
 };
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::snowflake::Snowflake;
@@ -225,6 +225,27 @@ impl Agenda for SqliteStore {
 
     fn questions(&self, limit: usize) -> Answer<'_, Vec<QuestionRecord>> {
         self.read(move |db| agenda::questions(db, None, limit))
+    }
+
+    fn due_lookups(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<LookupRecord>> {
+        self.read(move |db| lookups::due(db, now, limit))
+    }
+
+    fn postpone_lookup(&self, lookup: LookupRecord) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| lookups::postpone(&session.db, &lookup))
+    }
+
+    fn forget_lookup(&self, lookup: LookupId) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| lookups::forget(&session.db, lookup))
+    }
+
+    fn lookups(&self, limit: usize) -> Answer<'_, Vec<LookupRecord>> {
+        self.read(move |db| lookups::all(db, limit))
+    }
+
+    fn clue(&self, source: SourceId, name: &str) -> Answer<'_, Option<bytes::Bytes>> {
+        let name = name.to_owned();
+        self.read(move |db| lookups::clue(db, source, &name))
     }
 }
 

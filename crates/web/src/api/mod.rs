@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod grants;
 pub(crate) mod keys;
+pub(crate) mod lookups;
 pub(crate) mod notifications;
 pub(crate) mod sources;
 pub(crate) mod subscribers;

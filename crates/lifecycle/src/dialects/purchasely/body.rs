@@ -102,7 +102,7 @@ fn about_transaction(event: &Event, fields: &mut Fields) {
     let purchase = &event.purchase;
     let period = purchase.period.as_ref();
     let of_event = event.transaction.as_ref().and_then(|transaction| transaction.id.as_ref());
-    let of_period = period.and_then(|period| period.transaction_id.as_ref());
+    let of_period = purchase.current_transaction_id();
     fields.put_some("store_transaction_id", of_event.or(of_period));
     fields.put_some("store_original_transaction_id", purchase.original_transaction_id.as_ref());
     if event.store == Store::PlayStore {

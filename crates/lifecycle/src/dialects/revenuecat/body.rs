@@ -139,7 +139,7 @@ fn period(event: &Event, message: &Message, purchase: &PurchaseView, fields: &mu
 
 /// The transaction that the event is about; of the purchase as it was before, that one's.
 fn transaction_id<'a>(event: &'a Event, message: &Message, purchase: &'a PurchaseView) -> Option<&'a String> {
-    let of_period = purchase.period.as_ref().and_then(|period| period.transaction_id.as_ref());
+    let of_period = purchase.current_transaction_id();
     let of_event = event.transaction.as_ref().and_then(|transaction| transaction.id.as_ref());
     match message.shows {
         super::Shows::Before => of_period,

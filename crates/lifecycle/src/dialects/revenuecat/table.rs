@@ -62,7 +62,7 @@ pub enum When {
     ChangedAtOnce,
     /// A plan change that is paid, and whose charge no other event of the bundle tells.
     ChangeTellsCharge,
-    /// The purchase is not over: after a refund, that renewal is off too is no news.
+    /// The purchase was not over: after a refund, that renewal is off too is no news.
     NotOver,
     /// Renewal is on again by the customer's wish, not by a payment that went through.
     NotByPayment,
@@ -293,7 +293,11 @@ impl When {
             When::ChangedAtOnce => !beside(EventType::SubscriptionRenewed) && !was_announced(event),
             // In grace, retry or pause the change is not paid yet: the recovery tells its charge.
             When::ChangeTellsCharge => event.purchase.state == State::Active && !beside_a_payment(event),
-            When::NotOver => !matches!(event.purchase.state, State::Expired | State::Revoked),
+            When::NotOver => {
+                // What is ended at once is switched off first, in the same breath.
+                !matches!(event.purchase.state, State::Expired | State::Revoked)
+                    || event.bundle.types.contains(&EventType::SubscriptionTerminated)
+            }
             When::NotByPayment => !beside_a_payment(event),
             When::LatestPeriodRefunded => {
                 event.details.partial != Some(true) && is_about_latest_period(event) == Some(true)
@@ -356,7 +360,7 @@ fn cancellation_told(event: &Event) -> bool {
 /// Whether the event's transaction is that of the running (or last) period. None: one of them has no id.
 fn is_about_latest_period(event: &Event) -> Option<bool> {
     let told = event.transaction.as_ref()?.id.as_ref()?;
-    let latest = event.purchase.period.as_ref()?.transaction_id.as_ref()?;
+    let latest = event.purchase.current_transaction_id()?;
     Some(told == latest)
 }
 

@@ -229,7 +229,7 @@ impl Bundle<'_> {
         let known = purchase.facets.transactions.get(&*key);
         let product_id = facts::product_of(purchase, &key, known);
         let mut shown = TransactionView {
-            id: (!key.starts_with('@')).then(|| key.clone().into_owned()),
+            id: facts::shown_id(purchase, &key),
             kind: None,
             money: facts::price_of(purchase, &key, known),
             refund_id: None,

@@ -4,7 +4,7 @@ use super::Bundle;
 use super::tables::main_event;
 use crate::engine::change::Change;
 use crate::engine::classify::{Face, Step, stage};
-use crate::engine::facts::MoneyFact;
+use crate::engine::facts::{self, MoneyFact};
 use crate::engine::transitions::{self, Cell, Row};
 use crate::event::{EventType, MoneyKind, TransactionView};
 use crate::observation::Period;
@@ -69,7 +69,7 @@ impl Bundle<'_> {
         source_event: Option<EventType>,
     ) {
         let shown = TransactionView {
-            id: (!money.transaction.starts_with('@')).then_some(money.transaction),
+            id: facts::shown_id(self.teller.purchase, &money.transaction),
             kind: Some(money.kind),
             money: Some(money.money),
             refund_id: money.round,

@@ -8,6 +8,7 @@
 
 mod app_store;
 mod promo;
+mod stripe;
 mod world;
 
 /// Writes the tests of one table of a column: `cell: story, CANONICAL_EVENT => messages;`. The canonical event is the one

@@ -3,6 +3,7 @@
 mod log;
 mod program;
 mod receiver;
+pub(crate) mod stripe;
 
 pub(crate) use program::Program;
 pub(crate) use receiver::{Receiver, Request};

@@ -19,7 +19,7 @@ const APP: i64 = 1_234_567_890;
 
 /// Opens a source with the settings.
 fn open(settings: &Value) -> Box<dyn Source> {
-    (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(settings).unwrap()).unwrap()
+    (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(settings).unwrap(), &crate::golden::upstreams()).unwrap()
 }
 
 /// Opens a source that believes in one root of our own.
@@ -70,7 +70,8 @@ fn settings_are_checked() {
         ("no root", json!({"bundle_id": BUNDLE, "root_certificates": ["x"]}), Some("/root_certificates/0")),
         ("empty key", json!({"bundle_id": BUNDLE, "api": api(" ")}), Some("/api/private_key")),
     ] {
-        let opened = (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(&settings).unwrap());
+        let opened =
+            (DEFINITION.open)(SourceId([7; 16]), &to_raw_value(&settings).unwrap(), &crate::golden::upstreams());
         assert_eq!(opened.err().map(|error| error.pointer).as_deref(), pointer, "{name}");
     }
 }

@@ -1,0 +1,112 @@
+//! What is to be looked up at stores, and the clues that answer where a store cannot be asked.
+
+use super::db::{Db, Outcome, limit_of, time};
+use crate::records::{ClueRecord, LookupRecord};
+use paidup_lifecycle::ids::{LookupId, PurchaseId, SourceId};
+use paidup_lifecycle::time::Timestamp;
+use rusqlite::{OptionalExtension, Row};
+
+const LOOKUP: &str = "
+    SELECT id, source_id, name, context, why, unless_known, asked_since, ask_at, attempts, last_error
+    FROM lookups";
+
+/// Waits from now on; one that waits already, or was given up, stays as it is.
+pub(super) fn put(db: &Db, lookup: &LookupRecord) -> Outcome<()> {
+    db.conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO lookups
+                 (id, source_id, name, context, why, unless_known, asked_since, ask_at, attempts, last_error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute((
+            lookup.id.0,
+            lookup.source_id.0,
+            &lookup.name,
+            &lookup.context,
+            &lookup.why,
+            lookup.unless_known.map(|purchase| purchase.0),
+            lookup.asked_since.as_millis(),
+            lookup.ask_at.map(Timestamp::as_millis),
+            lookup.attempts,
+            &lookup.last_error,
+        ))?;
+    Ok(())
+}
+
+/// Asks again later, or gives up; not when it was answered in the meantime, nor when a clue came while it was tried.
+pub(super) fn postpone(db: &Db, lookup: &LookupRecord) -> Outcome<()> {
+    db.conn
+        .prepare_cached(
+            "UPDATE lookups
+             SET ask_at = ?2, attempts = ?3, last_error = ?4
+             WHERE id = ?1 AND attempts < ?3",
+        )?
+        .execute((lookup.id.0, lookup.ask_at.map(Timestamp::as_millis), lookup.attempts, &lookup.last_error))?;
+    Ok(())
+}
+
+pub(super) fn forget(db: &Db, lookup: LookupId) -> Outcome<()> {
+    db.conn.prepare_cached("DELETE FROM lookups WHERE id = ?1")?.execute([lookup.0])?;
+    Ok(())
+}
+
+/// Lookups whose time has come, earliest first.
+pub(super) fn due(db: &Db, now: Timestamp, limit: usize) -> Outcome<Vec<LookupRecord>> {
+    let sql = format!("{LOOKUP} WHERE ask_at <= ?1 ORDER BY ask_at LIMIT ?2");
+    let mut statement = db.conn.prepare_cached(&sql)?;
+    let rows = statement.query_and_then((now.as_millis(), limit_of(limit)), read)?;
+    rows.collect()
+}
+
+/// All of them, oldest first.
+pub(super) fn all(db: &Db, limit: usize) -> Outcome<Vec<LookupRecord>> {
+    let mut statement = db.conn.prepare_cached(&format!("{LOOKUP} ORDER BY asked_since, id LIMIT ?1"))?;
+    let rows = statement.query_and_then([limit_of(limit)], read)?;
+    rows.collect()
+}
+
+fn read(row: &Row<'_>) -> Outcome<LookupRecord> {
+    let ask_at: Option<i64> = row.get(7)?;
+    Ok(LookupRecord {
+        id: LookupId(row.get(0)?),
+        source_id: SourceId(row.get(1)?),
+        name: row.get(2)?,
+        context: row.get(3)?,
+        why: row.get(4)?,
+        unless_known: row.get::<_, Option<[u8; 16]>>(5)?.map(PurchaseId),
+        asked_since: time(row.get(6)?),
+        ask_at: ask_at.map(time),
+        attempts: row.get(8)?,
+        last_error: row.get(9)?,
+    })
+}
+
+/// Keeps a clue, and wakes the lookups that it answers, given up or not. That counts as a try, so that one which is under
+/// way and did not see the clue does not put them to sleep again.
+pub(super) fn put_clue(db: &Db, clue: &ClueRecord, now: Timestamp) -> Outcome<()> {
+    let answer = db.packer.pack(&clue.answer);
+    db.conn
+        .prepare_cached(
+            "INSERT INTO clues (source_id, name, answer)
+             VALUES (?1, ?2, ?3)
+             ON CONFLICT (source_id, name) DO UPDATE SET answer = excluded.answer",
+        )?
+        .execute((clue.source_id.0, &clue.name, answer))?;
+    db.conn
+        .prepare_cached(
+            "UPDATE lookups
+             SET ask_at = ?3, attempts = attempts + 1
+             WHERE source_id = ?1 AND name = ?2",
+        )?
+        .execute((clue.source_id.0, &clue.name, now.as_millis()))?;
+    Ok(())
+}
+
+pub(super) fn clue(db: &Db, source: SourceId, name: &str) -> Outcome<Option<bytes::Bytes>> {
+    let kept: Option<Vec<u8>> = db
+        .conn
+        .prepare_cached("SELECT answer FROM clues WHERE source_id = ?1 AND name = ?2")?
+        .query_row((source.0, name), |row| row.get(0))
+        .optional()?;
+    kept.map(|kept| db.unpack(&kept, "clues", "answer", name).map(Into::into)).transpose()
+}
