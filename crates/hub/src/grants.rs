@@ -90,6 +90,13 @@ impl Hub {
         self.granted(id).await
     }
 
+    /// Lets a grant end so much later than it would.
+    pub async fn extend_grant(&self, id: GrantId, by: Duration) -> Result<Purchase, HubError> {
+        let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.commit(Urgency::Rest, Command::ExtendGrant { id, by_ms }, Vec::new()).await?;
+        self.granted(id).await
+    }
+
     /// Takes a grant away at once. Answers it as it ended.
     pub async fn revoke_grant(&self, id: GrantId) -> Result<Purchase, HubError> {
         self.commit(Urgency::Rest, Command::RevokeGrant { id }, Vec::new()).await?;

@@ -11,6 +11,7 @@ use paidup_lifecycle::observation::{PeriodType, Store};
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::Refused;
+use std::time::Duration;
 
 /// Most ids of one customer.
 const MAX_ALIASES: usize = 1_000;
@@ -57,6 +58,14 @@ impl Work<'_> {
         let observation = grants::given(purchase.key.clone(), self.command_id(), self.now, &grant, false);
         self.apply(purchase, &Input::Observed(observation), None);
         Ok(())
+    }
+
+    /// A grant ends so much later than it would. Decided in here, so that of two at the same time both count.
+    pub(super) fn extend_grant(&mut self, id: GrantId, by: Duration) -> Result<(), Refused> {
+        let purchase = self.running_grant(id)?;
+        let ends_at = purchase.facets.period.as_ref().and_then(|period| period.value.ends_at);
+        let ends_at = ends_at.ok_or_else(|| refused(409, "this grant never ends"))?;
+        self.change_grant(id, Some(ends_at.plus(by)))
     }
 
     /// A grant is taken away.

@@ -55,6 +55,13 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
     },
+    /// A grant ends later than it would.
+    ExtendGrant {
+        /// Which.
+        id: GrantId,
+        /// By how many milliseconds.
+        by_ms: u64,
+    },
     /// A grant is taken away.
     RevokeGrant {
         /// Which.

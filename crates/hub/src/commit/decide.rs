@@ -14,6 +14,7 @@ use paidup_sources::Note;
 use paidup_store::records::{JournalRecord, NotificationOutcome};
 use paidup_store::{Before, Changes, Decision, Refused, Wants};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// No policy changes what is decided yet; the journal has its place.
 const POLICY_REVISION: u64 = 0;
@@ -42,7 +43,7 @@ impl Decision for Deciding {
                 wants.purchases.push(Purchase::id_of(&crate::grants::key_of(*id)));
                 wants.aliases.push(customer.clone());
             }
-            Command::ChangeGrant { id, .. } | Command::RevokeGrant { id } => {
+            Command::ChangeGrant { id, .. } | Command::ExtendGrant { id, .. } | Command::RevokeGrant { id } => {
                 wants.purchases.push(Purchase::id_of(&crate::grants::key_of(*id)));
             }
             Command::PutProduct { .. }
@@ -79,6 +80,7 @@ impl Decision for Deciding {
             }
             Command::Grant { .. }
             | Command::ChangeGrant { .. }
+            | Command::ExtendGrant { .. }
             | Command::RevokeGrant { .. }
             | Command::PutProduct { .. }
             | Command::DeleteProduct { .. }
@@ -114,6 +116,7 @@ impl Decision for Deciding {
                 work.grant(*id, customer, entitlement, *expires_at, *period_type)?;
             }
             Command::ChangeGrant { id, expires_at } => work.change_grant(*id, *expires_at)?,
+            Command::ExtendGrant { id, by_ms } => work.extend_grant(*id, Duration::from_millis(*by_ms))?,
             Command::RevokeGrant { id } => work.revoke_grant(*id)?,
             Command::PutProduct { product } => work.put_product(product),
             Command::DeleteProduct { product_id, store } => work.delete_product(product_id, *store)?,

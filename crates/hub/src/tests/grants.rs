@@ -28,6 +28,20 @@ async fn a_grant_runs_is_extended_and_ends_by_date() {
 }
 
 #[tokio::test]
+async fn a_grant_is_extended_by_a_span_and_two_at_once_both_count() {
+    let test = TestHub::new().await;
+    let began = test.clock.now();
+    let grant = test.hub.grant("user-1", pro(GrantEnd::After(DAY * 3), PeriodType::Promotional)).await.unwrap();
+    let id = grant_of(&grant.key).unwrap();
+    let (one, other) = tokio::join!(test.hub.extend_grant(id, DAY), test.hub.extend_grant(id, DAY * 2));
+    let ends = [one.unwrap(), other.unwrap()].map(|grant| grant.facets.period.unwrap().value.ends_at.unwrap());
+    assert_eq!(ends.iter().max(), Some(&began.plus(DAY * 6)));
+    test.hub.change_grant(id, None).await.unwrap();
+    assert_eq!(test.hub.extend_grant(id, DAY).await.unwrap_err().status(), 409, "what never ends cannot end later");
+    test.check_rebuild().await;
+}
+
+#[tokio::test]
 async fn a_grant_is_taken_away() {
     let test = TestHub::new().await;
     let grant = test.hub.grant("user-1", pro(GrantEnd::Never, PeriodType::Promotional)).await.unwrap();

@@ -39,15 +39,35 @@ pub(crate) struct NewGrant {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantChange {
-    /// The new end; null: for ever.
-    #[serde(deserialize_with = "present")]
+    /// The new end; null: for ever. Either this or `duration`.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
-    expires_at: Option<Timestamp>,
+    expires_at: Option<Option<Timestamp>>,
+    /// How much later it ends than it would, as ISO 8601.
+    #[serde(default)]
+    duration: Option<String>,
 }
 
-/// `expires_at` must be there, though it may be null: an empty change is a mistake.
-fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
-    Option::<Timestamp>::deserialize(d)
+/// Null and absent are not the same.
+fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    Option::<Timestamp>::deserialize(d).map(Some)
+}
+
+/// What is read of a `GrantChange`.
+enum Change {
+    To(Option<Timestamp>),
+    By(Duration),
+}
+
+impl GrantChange {
+    fn read(self) -> Result<Change, Problem> {
+        match (self.expires_at, self.duration) {
+            (Some(_), Some(_)) => Err(Problem::invalid("/duration", "give expires_at or duration, not both")),
+            (Some(end), None) => Ok(Change::To(end)),
+            (None, Some(text)) => duration(&text).map(Change::By),
+            (None, None) => Err(Problem::invalid("/expires_at", "give expires_at (null: for ever) or duration")),
+        }
+    }
 }
 
 /// A grant.
@@ -108,14 +128,17 @@ fn span(text: &str) -> Option<Duration> {
     (1..=100 * 365 * 86_400).contains(&seconds).then(|| Duration::from_secs(seconds))
 }
 
+fn duration(text: &str) -> Result<Duration, Problem> {
+    let detail = "an ISO 8601 duration of 1 second to 100 years, such as P30D or PT12H";
+    span(text).ok_or_else(|| Problem::invalid("/duration", detail))
+}
+
 impl NewGrant {
     fn read(self) -> Result<GrantRequest, Problem> {
         let ends = match (self.expires_at, self.duration) {
             (Some(_), Some(_)) => return Err(Problem::invalid("/duration", "give expires_at or duration, not both")),
             (Some(at), None) => GrantEnd::At(at),
-            (None, Some(text)) => GrantEnd::After(span(&text).ok_or_else(|| {
-                Problem::invalid("/duration", "an ISO 8601 duration of 1 second to 100 years, such as P30D or PT12H")
-            })?),
+            (None, Some(text)) => GrantEnd::After(duration(&text)?),
             (None, None) => GrantEnd::Never,
         };
         let period_type = match self.period_type.as_deref() {
@@ -150,7 +173,10 @@ pub(crate) async fn change(
     Json(request): Json<GrantChange>,
 ) -> Result<axum::Json<GrantAnswer>, Problem> {
     let id: GrantId = id.parse().map_err(|_| Problem::not_found("grant"))?;
-    let purchase = hub.change_grant(id, request.expires_at).await?;
+    let purchase = match request.read()? {
+        Change::To(end) => hub.change_grant(id, end).await?,
+        Change::By(span) => hub.extend_grant(id, span).await?,
+    };
     Ok(axum::Json(answer(&hub, &purchase)))
 }
 
