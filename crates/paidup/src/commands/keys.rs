@@ -1,7 +1,7 @@
 //! `paidup keys`: makes, lists and revokes API keys; through the running hub when there is one.
 
 use super::running_hub::RunningHub;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use paidup_hub::Hub;
 use paidup_hub::clock::{SystemChance, SystemClock};
@@ -50,7 +50,9 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> Result<ExitCode
             hub.stop().await?;
             answer?
         }
-        Err(StoreError::InUse(_)) => by_running_hub(&RunningHub::find(&config)?, arguments.action).await?,
+        Err(StoreError::InUse(_)) => by_running_hub(&RunningHub::find(&config)?, arguments.action)
+            .await
+            .context("another program uses this database, so it was asked")?,
         Err(error) => return Err(error.into()),
     };
     print(&answer, arguments.json)?;

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod demo;
+mod grants;
 mod keys;
 mod lifecycle;
 mod openapi;
@@ -39,6 +40,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Makes, lists and revokes API keys.
     Keys(keys::Arguments),
+    /// Gives, extends, revokes and lists entitlements that are given by hand.
+    Grants(grants::Arguments),
     /// Tells one event again.
     Replay(replay::Arguments),
     /// Brings a destination up to date for all customers.
@@ -61,6 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
         Command::Keys(arguments) => keys::run(load(config)?, arguments).await,
+        Command::Grants(arguments) => grants::run(load(config)?, arguments).await,
         Command::Replay(arguments) => replay::run(load(config)?, arguments).await,
         Command::Backfill(arguments) => backfill::run(load(config)?, arguments).await,
         Command::Rebuild(arguments) => rebuild::run(load(config)?, arguments).await,

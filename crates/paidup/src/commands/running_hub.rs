@@ -1,4 +1,4 @@
-//! Talking to a hub that runs on the same database: commands that change something ask it instead of opening the file.
+//! Talking to the hub that runs with these settings: commands that change something ask it instead of opening its database.
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use paidup_hub::outbound::{Client, Outbound};
 use paidup_hub::secrets;
 use serde_json::Value;
 use std::time::Duration;
+use url::Url;
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,6 +33,15 @@ impl RunningHub {
         Ok(RunningHub { base, key: key.expose().clone(), client })
     }
 
+    /// A path of the API whose parts may hold anything, such as a customer's id.
+    pub(crate) fn path(&self, parts: &[&str]) -> Result<String> {
+        let mut url = Url::parse(&self.base).context("PAIDUP_LISTEN is no address")?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(parts);
+        }
+        Ok(url.path().to_owned())
+    }
+
     /// One API call; anything but 2xx is an error in the API's own words.
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
@@ -44,7 +54,7 @@ impl RunningHub {
         let response = match self.client.call_up_to(request, TIMEOUT, MAX_ANSWER).await {
             Answer::Response(response) => response,
             Answer::Failed(failure) => bail!(
-                "another program uses this database, but no hub answers at {}: {failure}; set PAIDUP_LISTEN to where it listens",
+                "no hub answers at {}: {failure}; one must run (paidup serve), and PAIDUP_LISTEN say where it listens",
                 self.base
             ),
         };

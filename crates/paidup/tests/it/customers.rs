@@ -69,6 +69,11 @@ async fn grants_are_given_moved_taken_and_run_out() {
     assert_eq!(active(&hub, "new-one").await, json!(["pro"]));
     let id = grant["id"].as_str().expect("an id").to_owned();
     let path = format!("/v1/grants/{id}");
+    let longer = hub.api("PATCH", &path, json!({"duration": "P10D"})).await.expect(200);
+    assert_eq!(longer["expires_at"], "2026-01-18T00:00:00Z", "so much later than it would end");
+    for senseless in [json!({}), json!({"duration": "P1D", "expires_at": null}), json!({"duration": "soon"})] {
+        assert_eq!(hub.api("PATCH", &path, senseless.clone()).await.status, 422, "{senseless}");
+    }
     hub.api("PATCH", &path, json!({"expires_at": "2026-01-20T00:00:00Z"})).await.expect(200);
     hub.clock.set(at("2026-01-19T00:00:00Z"));
     assert_eq!(active(&hub, "new-one").await, json!(["pro"]));

@@ -53,6 +53,7 @@ fn every_setting_is_on_the_page_about_settings_and_the_reverse() {
         "api.md",
         "install.md",
         "deliveries.md",
+        "grants.md",
         "destinations/intercom.md",
         "events.md",
         "sources/generic.md",

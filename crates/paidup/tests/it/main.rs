@@ -16,6 +16,7 @@ mod discord_api;
 mod disk;
 mod docs;
 mod generic;
+mod grants;
 mod intercom;
 mod keys;
 mod matrix;

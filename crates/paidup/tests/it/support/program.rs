@@ -66,12 +66,21 @@ impl Program {
         let mut first = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
         let address = first.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
-        #[allow(clippy::disallowed_methods)] // a test is the outside
-        let client = reqwest::Client::new();
+        // The simulator's, because it does not rely on another test to have chosen a TLS library.
+        let client = paidup_simulator::edge::client().expect("a client");
         match address {
             Some(address) => Program { child, address, client, log: Some(log) },
             None => panic!("it did not start: {first}{}", log.join().unwrap_or_default()),
         }
+    }
+
+    /// Runs a command that talks to this hub; answers its exit code and what it printed: the answer, or the complaint.
+    pub(crate) fn command(&self, arguments: &[&str]) -> (i32, String) {
+        let listen = self.address.to_string();
+        let output = Program::run(arguments, &[("PAIDUP_LISTEN", listen.as_str()), ("PAIDUP_ADMIN_KEY", ADMIN_KEY)]);
+        let code = output.status.code().expect("it ended by itself");
+        let said = if code == 0 { output.stdout } else { output.stderr };
+        (code, String::from_utf8(said).expect("text"))
     }
 
     /// One call with the admin key.
