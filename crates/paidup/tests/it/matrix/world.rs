@@ -1,5 +1,6 @@
 //! The line from a hub to one outlet, and what came out at its end. What stores tell is in the columns' files.
 
+use crate::support::stripe::{Shape, Shop};
 use crate::support::{Receiver, TestHub, at};
 use paidup_lifecycle::ids::DestinationId;
 use paidup_lifecycle::time::Timestamp;
@@ -98,6 +99,13 @@ impl World {
         let made = hub.api("POST", "/v1/destinations", destination).await.expect(201);
         let destination = made["id"].as_str().expect("an id").parse().expect("an id");
         World { hub, clock, ear, destination }
+    }
+
+    /// Plays a story in which Stripe sells.
+    pub(super) async fn in_shop(self, story: impl AsyncFnOnce(&Shop)) -> World {
+        let shop = Shop::around(self.hub, Shape::New, json!({})).await;
+        story(&shop).await;
+        World { hub: shop.hub, ..self }
     }
 
     /// Moves the hub's clock and the stand-in's on.

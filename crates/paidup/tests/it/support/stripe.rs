@@ -54,7 +54,11 @@ impl Shop {
     }
 
     pub(crate) async fn open_with(now: &str, shape: Shape, more: Value, settings: &[(&str, &str)]) -> Shop {
-        let hub = TestHub::start_with(now, settings).await;
+        Shop::around(TestHub::start_with(now, settings).await, shape, more).await
+    }
+
+    /// In a hub that runs; `more` goes into the source's config.
+    pub(crate) async fn around(hub: TestHub, shape: Shape, more: Value) -> Shop {
         let mut config = json!({"signing_secret": SECRET});
         if let (Some(config), Some(more)) = (config.as_object_mut(), more.as_object()) {
             config.extend(more.clone());

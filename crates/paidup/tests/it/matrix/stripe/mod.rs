@@ -1,5 +1,7 @@
 //! The column Stripe, of the webhooks' table: one test for each cell, named after it; `no_` before the name is a cell in
-//! which RevenueCat says nothing although Stripe does.
+//! which RevenueCat says nothing although Stripe does. The Discord and Intercom tables are in `integrations.rs`.
+
+mod integrations;
 
 use crate::support::stripe::{Shape, Shop, unix};
 use crate::support::{Receiver, TestHub};
