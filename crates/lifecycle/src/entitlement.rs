@@ -9,7 +9,7 @@ use crate::dialects::revenuecat::{self, Standing};
 use crate::engine::{Draft, Outcome, Subject, state};
 use crate::event::{AttributeView, Bundle, CustomerView, EntitlementChange, Event, EventType};
 use crate::ids::{BundleId, EventId, PurchaseId};
-use crate::observation::{Environment, Kind, PeriodType};
+use crate::observation::{Kind, PeriodType};
 use crate::purchase::{Purchase, State};
 use crate::time::Timestamp;
 
@@ -36,8 +36,11 @@ pub fn seal(
     mut former: Option<&mut Customer>,
     sealing: &Sealing<'_>,
 ) -> (Purchase, Vec<Event>) {
-    let Outcome { purchase, events: drafts, .. } = outcome;
+    let Outcome { mut purchase, events: drafts, .. } = outcome;
     take_attributes(&purchase, owner);
+    if let Some(former) = former.as_deref_mut() {
+        move_money(&purchase, former, owner);
+    }
     let told = Told::of(&purchase, &drafts, sealing);
     if drafts.iter().any(|draft| draft.subject == Subject::Owner) {
         owner.revision = owner.revision.saturating_add(1);
@@ -56,7 +59,7 @@ pub fn seal(
             (Subject::Owner, _) | (Subject::Former(_), None) => (&mut *owner, &mut views.owner),
         };
         let entitlements = fold(customer, &purchase, &draft, sealing.catalogue);
-        add_money(customer, purchase.key.environment, &draft);
+        add_money(customer, &mut purchase, &draft);
         let view = view
             .get_or_insert_with(|| CustomerView {
                 other_purchases: customer.purchases_except(Some(purchase.id), purchase.key.environment),
@@ -224,13 +227,30 @@ fn take_attributes(purchase: &Purchase, owner: &mut Customer) {
     }
 }
 
-fn add_money(customer: &mut Customer, environment: Environment, draft: &Draft) {
+/// What was told of a purchase before it moved counts for its new owner from here on: lifetime totals are those of the
+/// purchases that one has, in whatever order owner and money became known.
+fn move_money(purchase: &Purchase, former: &mut Customer, owner: &mut Customer) {
+    for (currency, amount) in &purchase.totals {
+        let key = Customer::total_key(purchase.key.environment, *currency);
+        let left = former.totals.entry(key.clone()).or_default();
+        *left = left.saturating_sub(*amount);
+        if *left == 0 {
+            former.totals.remove(&key);
+        }
+        let total = owner.totals.entry(key).or_default();
+        *total = total.saturating_add(*amount);
+    }
+}
+
+fn add_money(customer: &mut Customer, purchase: &mut Purchase, draft: &Draft) {
     if draft.event_type != EventType::TransactionProcessed {
         return;
     }
     if let Some(money) = draft.transaction.as_ref().and_then(|transaction| transaction.money) {
-        let total = customer.totals.entry(Customer::total_key(environment, money.currency)).or_default();
+        let total = customer.totals.entry(Customer::total_key(purchase.key.environment, money.currency)).or_default();
         *total = total.saturating_add(money.amount_minor);
+        let told = purchase.totals.entry(money.currency).or_default();
+        *told = told.saturating_add(money.amount_minor);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::closed_set;
 use crate::engine::Change;
 use crate::event::EventType;
 use crate::ids::{CustomerId, PurchaseId};
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::observation::{Facets, Hint, OfferType, PurchaseKey, Store};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,10 @@ pub struct Purchase {
     /// is told once and a reversal gives back what the refund took.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub told: BTreeMap<String, Money>,
+    /// Sum of all money told of it, by currency: its part of its owner's lifetime totals, which it takes along when it
+    /// moves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub totals: BTreeMap<Currency, i64>,
     /// Digests of the last notifications that it came from, oldest first, so that a repeat is known as one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<u64>,
@@ -207,6 +211,7 @@ impl Purchase {
             heard_at: None,
             next_deadline: None,
             told: BTreeMap::new(),
+            totals: BTreeMap::new(),
             recent: Vec::new(),
             settled: BTreeMap::new(),
             periods: 0,

@@ -162,11 +162,26 @@ impl World {
             assert!(!former.holdings.contains_key(&purchase.id), "the former owner holds nothing of it");
             self.customers.insert(former_id, former);
         }
+        self.check_totals(&purchase);
         let json = serde_json::to_vec(&purchase).unwrap();
         let kept: Purchase = serde_json::from_slice(&json).unwrap();
         assert_eq!(kept, purchase, "a purchase survives its row");
         self.purchases.insert(shop.to_owned(), kept);
         events
+    }
+
+    /// A customer's lifetime totals are the sums of the purchases that the customer has.
+    fn check_totals(&self, sealed: &Purchase) {
+        for customer in self.customers.values() {
+            let others = self.purchases.values().filter(|one| one.id != sealed.id);
+            let mut sums = BTreeMap::new();
+            for purchase in others.chain([sealed]).filter(|one| one.customer == customer.id) {
+                for (currency, amount) in &purchase.totals {
+                    *sums.entry(Customer::total_key(purchase.key.environment, *currency)).or_default() += amount;
+                }
+            }
+            assert_eq!(customer.totals, sums, "{:?}", customer.aliases);
+        }
     }
 
     pub(crate) fn active(&self, shop: &str) -> Vec<String> {

@@ -62,18 +62,6 @@ fn generous() -> StripeApiOptions {
     StripeApiOptions { limit: Limit { calls: 100_000, span_ms: 1_000 }, ..StripeApiOptions::default() }
 }
 
-/// Whether this program takes this store in.
-async fn takes_in(store: StoreKind) -> bool {
-    let hub = TestHub::start(&now()).await;
-    let kinds = hub.get("/v1/sources/kinds").await.to_string();
-    hub.stop().await;
-    let taken = kinds.contains(&format!("\"{store}\""));
-    if !taken {
-        eprintln!("NOT CHECKED: this program has no source of type {store}");
-    }
-    taken
-}
-
 async fn lives(run: Run) {
     let options = SimulationOptions {
         customers: 60,
@@ -118,12 +106,21 @@ async fn a_population_repeated_reordered_and_with_lost_answers_is_as_the_simulat
 
 #[tokio::test]
 async fn stripes_population_in_order_is_as_the_simulator_says_in_both_shapes() {
-    if !takes_in(StoreKind::Stripe).await {
-        return;
-    }
     for (seed, asks) in [(7, true), (8, true), (9, false), (10, false)] {
         lives(Run { seed, asks, speed: 1_440.0, ..Run::of(&[StoreKind::Stripe], Disorder::default()) }).await;
     }
+}
+
+#[tokio::test]
+async fn stripes_population_all_out_of_order_is_as_the_simulator_says_in_both_shapes() {
+    for (seed, asks) in [(7, true), (8, true), (9, false), (10, false)] {
+        lives(Run { seed, asks, ..Run::of(&[StoreKind::Stripe], SHUFFLED) }).await;
+    }
+}
+
+#[tokio::test]
+async fn both_stores_all_out_of_order_are_as_the_simulator_says() {
+    lives(Run::of(StoreKind::ALL, SHUFFLED)).await;
 }
 
 #[tokio::test]
