@@ -12,6 +12,7 @@ use paidup_simulator::compare::Comparison;
 use paidup_simulator::setup::NewDestination;
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Summary, Target};
 use paidup_simulator::standins::discord::{Discord, DiscordOptions};
+use paidup_simulator::standins::intercom::{Intercom, IntercomOptions};
 use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
 use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
 use paidup_simulator::stores::StoreKind;
@@ -66,7 +67,7 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 /// The stores that are played.
-const STORES: &[StoreKind] = &[StoreKind::AppStore];
+const STORES: &[StoreKind] = &[StoreKind::AppStore, StoreKind::Stripe];
 /// How often the live view counts what waits.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -74,6 +75,7 @@ const LOOK: Duration = Duration::from_millis(500);
 struct Standins {
     discord: Discord,
     receiver: Arc<Receiver>,
+    intercom: Intercom,
     stripe_api: StripeApi,
 }
 
@@ -94,13 +96,14 @@ struct Stage {
 
 impl Stage {
     /// What arrived, in the order in which destinations were made.
-    fn delivered(&self) -> [u64; 2] {
-        [self.standins.receiver.report().distinct, self.standins.discord.report().embeds]
+    fn delivered(&self) -> [u64; 3] {
+        let standins = &self.standins;
+        [standins.receiver.report().distinct, standins.discord.report().embeds, standins.intercom.report().events]
     }
 }
 
 /// The destinations, by the words of the table.
-const DESTINATIONS: [&str; 2] = ["webhook", "discord"];
+const DESTINATIONS: [&str; 3] = ["webhook", "discord", "intercom"];
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     if !(arguments.speed.is_finite() && arguments.speed > 0.0) {
@@ -139,6 +142,7 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
     let standins = Standins {
         discord: Discord::start(DiscordOptions::default()).await?,
         receiver: Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await?),
+        intercom: Intercom::start(IntercomOptions::default()).await?,
         stripe_api: StripeApi::start(simulation.stripe(), StripeApiOptions::default()).await?,
     };
     let chance: &dyn Chance = &SystemChance;
@@ -149,6 +153,7 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
         ("PAIDUP_ADMIN_KEY", key.clone()),
         ("PAIDUP_ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
         ("PAIDUP_DISCORD_API_URL", standins.discord.api_url()),
+        ("PAIDUP_INTERCOM_API_URL", standins.intercom.api_url()),
         ("PAIDUP_STRIPE_API_URL", standins.stripe_api.url()),
         ("PAIDUP_LOG", "error".to_owned()),
     ];
@@ -160,6 +165,7 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
     let destinations = [
         NewDestination::webhook("receiver", &standins.receiver.url(), SECRET),
         NewDestination::discord("#sales", &Discord::webhook_url(&webhook)),
+        NewDestination::any("intercom", "support", json!({ "access_token": standins.intercom.token() })),
     ];
     let setup = simulation.setup(&url, &key, &destinations).await.context("the hub was not set up")?;
     let target = Target::of(&setup, Some(standins.receiver.clone()));
@@ -234,8 +240,10 @@ struct Outcome {
     summary: Summary,
     events: u64,
     told_to_discord: u64,
+    told_to_intercom: u64,
     receiver: paidup_simulator::standins::receiver::Report,
     discord: paidup_simulator::standins::discord::Report,
+    intercom: paidup_simulator::standins::intercom::Report,
     stripe_api: paidup_simulator::standins::stripe::Report,
     undelivered: Vec<u64>,
     comparison: Comparison,
@@ -259,13 +267,15 @@ async fn settle(stage: &Stage, summary: Summary) -> Result<Outcome> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let (events, told_to_discord) = count(stage).await?;
+    let Count { events, told_to_discord, told_to_intercom } = count(stage).await?;
     Ok(Outcome {
         summary,
         events,
         told_to_discord,
+        told_to_intercom,
         receiver: stage.standins.receiver.report(),
         discord: stage.standins.discord.report(),
+        intercom: stage.standins.intercom.report(),
         stripe_api: stage.standins.stripe_api.report(),
         undelivered: undelivered(stage).await?,
         comparison,
@@ -287,19 +297,27 @@ async fn undelivered(stage: &Stage) -> Result<Vec<u64>> {
     Ok(counts)
 }
 
-/// Events in the log, and messages that they are to Discord.
-async fn count(stage: &Stage) -> Result<(u64, u64)> {
-    let options = Options::discord();
-    let (mut events, mut messages) = (0u64, 0u64);
+/// Events in the log, and what they are to Discord and Intercom.
+#[derive(Default)]
+struct Count {
+    events: u64,
+    told_to_discord: u64,
+    told_to_intercom: u64,
+}
+
+async fn count(stage: &Stage) -> Result<Count> {
+    let mut count = Count::default();
     loop {
-        let page = stage.running.hub.store().events_after(0, events, 1000).await?;
+        let page = stage.running.hub.store().events_after(0, count.events, 1000).await?;
         if page.is_empty() {
-            return Ok((events, messages));
+            return Ok(count);
         }
         for logged in &page {
-            messages += revenuecat::integration_events(&logged.event, &options).len() as u64;
+            let told = |options| revenuecat::integration_events(&logged.event, &options).len() as u64;
+            count.told_to_discord += told(Options::discord());
+            count.told_to_intercom += told(Options::intercom());
         }
-        events += page.len() as u64;
+        count.events += page.len() as u64;
     }
 }
 
@@ -307,6 +325,7 @@ impl Outcome {
     fn lost(&self) -> u64 {
         self.summary.counters.given_up
             + self.events.saturating_sub(self.receiver.distinct)
+            + self.told_to_intercom.saturating_sub(self.intercom.events)
             + self.undelivered.iter().sum::<u64>()
     }
 
@@ -319,6 +338,8 @@ impl Outcome {
             && self.receiver.bad_signature == 0
             && self.discord.violations.is_empty()
             && self.discord.refused == 0
+            && self.intercom.violations.is_empty()
+            && self.intercom.unauthorized == 0
             && self.stripe_api.wrong.is_empty()
             && self.stripe_api.unauthorized == 0
     }
@@ -327,6 +348,7 @@ impl Outcome {
         json!({
             "lost": self.lost(), "passed": self.passes(), "notifications": self.summary.counters.accepted, "events": self.events,
             "webhook": self.receiver, "discord": self.discord, "discord_messages_due": self.told_to_discord,
+            "intercom": self.intercom, "intercom_events_due": self.told_to_intercom,
             "stripe_api": self.stripe_api, "undelivered": self.undelivered.iter().sum::<u64>(), "simulation": self.summary, "comparison": self.comparison
         })
     }
@@ -372,6 +394,16 @@ impl Outcome {
             self.discord.violations.len()
         );
         println!(
+            "intercom         {:>8} events of {} for {} contacts in {} calls, {} answers 429 ({} avoidable), {} violations",
+            self.intercom.events,
+            self.told_to_intercom,
+            self.intercom.contacts,
+            self.intercom.calls,
+            self.intercom.limited,
+            self.intercom.avoidable,
+            self.intercom.violations.len()
+        );
+        println!(
             "customers        {:>8} compared with the simulator's truth, {} purchases, {} differences",
             self.comparison.customers, self.comparison.purchases, self.comparison.count
         );
@@ -379,7 +411,7 @@ impl Outcome {
             println!("  {} {}: expected {}, the hub says {}", one.subject, one.what, one.expected, one.found);
         }
         let refused = counters.refusals.iter().chain(&self.discord.violations).chain(&self.discord.refusals);
-        for refusal in refused.chain(&self.stripe_api.wrong) {
+        for refusal in refused.chain(&self.intercom.violations).chain(&self.stripe_api.wrong) {
             println!("  {refusal}");
         }
         println!("lost: {}", self.lost());
