@@ -14,6 +14,7 @@ pub mod config;
 pub mod connect;
 pub mod deliveries;
 pub mod destinations;
+pub mod discord_users;
 pub mod dispatch;
 pub mod error;
 pub mod grants;
@@ -42,6 +43,7 @@ use clock::{Chance, Clock};
 use config::Config;
 use connect::Begun;
 use destinations::Destinations;
+use discord_users::DiscordUsers;
 use dispatch::Port;
 use keys::Gate;
 use outbound::guard::Guard;
@@ -111,6 +113,7 @@ struct Inner {
     alerts: Alerts,
     walks: Walks,
     begun: Begun,
+    discord_users: DiscordUsers,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -186,6 +189,7 @@ impl Hub {
             alerts,
             walks: Walks::default(),
             begun: Begun::default(),
+            discord_users: DiscordUsers::default(),
             tasks,
             stopping,
         }));
@@ -254,6 +258,10 @@ impl Hub {
     #[must_use]
     pub fn alerts(&self) -> &Alerts {
         &self.0.alerts
+    }
+
+    pub(crate) fn discord_users(&self) -> &DiscordUsers {
+        &self.0.discord_users
     }
 
     pub(crate) fn begun(&self) -> &Begun {

@@ -53,6 +53,10 @@ impl utoipa::Modify for Security {
             "An API key with the scope `read`, as Discord's clients send a bot's token: `Bot <key>`",
         );
         components.add_security_scheme("bot", SecurityScheme::ApiKey(ApiKey::Header(bot)));
+        let user = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A Discord user's own token, with the scope `identify`"));
+        components.add_security_scheme("user", SecurityScheme::Http(user.build()));
         let requirement = utoipa::openapi::security::SecurityRequirement::new("key", Vec::<String>::new());
         document.security = Some(vec![requirement]);
     }

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Runs the hub: API, intake, deliveries.
     Serve(serve::Arguments),
-    /// Runs a hub with simulated stores and local stand-ins for Discord and a webhook receiver.
+    /// Runs a hub with simulated stores and local stand-ins for Discord, Intercom and a webhook receiver.
     Demo(demo::Arguments),
     /// Sends signed store traffic of a simulated population to a running hub.
     Simulate(simulate::Arguments),

@@ -1,6 +1,7 @@
 //! Discord's API for app subscriptions, served for the purchases of every store.
 
 use crate::support::{ADMIN_KEY, Answer, TestHub, at, observation, reference, start};
+use paidup_simulator::standins::discord::{Discord, DiscordOptions};
 use serde_json::{Value, json};
 
 const NOW: &str = "2026-01-01T00:00:00Z";
@@ -312,12 +313,53 @@ async fn keys_open_it_by_their_scopes_and_only_admins_see_countries() {
     assert_eq!(lacking, json!({"code": 50001, "message": "Missing Access"}));
 
     let full = format!("/discord/api/v10{path}");
-    for authorization in
-        ["", "Bot", "Bot ", "Bot pk_unknown", "Bearer token", &format!("Bearer {ADMIN_KEY}"), "Basic x"]
-    {
+    for authorization in ["", "Bot", "Bot ", "Bot pk_unknown", "Bearer ", &format!("Bearer {ADMIN_KEY}"), "Basic x"] {
         let answer = stage.hub.call("GET", &full, None, Vec::new(), &[("authorization", authorization)]).await;
         assert_eq!(answer.expect(401), json!({"code": 0, "message": "401: Unauthorized"}), "{authorization:?}");
     }
+    stage.hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_reads_what_is_theirs_with_their_own_token() {
+    let discord = Discord::start(DiscordOptions::default()).await.expect("a stand-in");
+    let stage = Stage::with(&[("PAIDUP_DISCORD_API_URL", &discord.api_url())]).await;
+    discord.add_user("token-of-the-buyer", ACCOUNT.parse().expect("an id"));
+    discord.add_user("token-of-somebody", 42);
+    stage.buy("user-1", "sub-1", NOW).await;
+    stage.buy("user-2", "sub-2", NOW).await;
+    let linked = json!({"alias": format!("discord:{ACCOUNT}")});
+    stage.hub.api("POST", "/v1/customers/user-1/aliases", linked).await.expect(200);
+    let base = format!("/discord/api/v10/skus/{}/subscriptions", stage.sku);
+    let read = async |token: &str, more: &str| {
+        let authorization = format!("Bearer {token}");
+        let path = format!("{base}{more}");
+        stage.hub.call("GET", &path, None, Vec::new(), &[("authorization", &authorization)]).await
+    };
+    let mine = rows(read("token-of-the-buyer", "").await.expect(200));
+    assert_eq!(mine.len(), 1);
+    assert_eq!(mine[0]["user_id"], ACCOUNT);
+    assert!(mine[0].get("country").is_none());
+    let id = mine[0]["id"].as_str().expect("an id");
+    assert_eq!(read("token-of-the-buyer", &format!("?user_id={ACCOUNT}")).await.expect(200), json!(mine));
+    assert_eq!(read("token-of-the-buyer", &format!("/{id}")).await.expect(200), mine[0]);
+    assert_eq!(discord.users_asked(), 1, "what Discord said counts for a while");
+
+    assert_eq!(read("token-of-somebody", "").await.expect(200), json!([]), "an account that nobody linked has nothing");
+    assert_eq!(read("token-of-somebody", &format!("/{id}")).await.expect(404)["code"], 100_003);
+    let other = stage.user("user-2").await;
+    assert_eq!(read("token-of-the-buyer", &format!("?user_id={other}")).await.expect(403)["code"], 50001);
+    let of_other = stage.subscriptions("user-2", "").await[0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(read("token-of-the-buyer", &format!("/{of_other}")).await.expect(404)["code"], 100_003);
+    assert_eq!(read("made-up", "").await.expect(401), json!({"code": 0, "message": "401: Unauthorized"}));
+    for path in [format!("/applications/{APP}/entitlements"), format!("/applications/{APP}/skus")] {
+        let headers = [("authorization", "Bearer token-of-the-buyer")];
+        let answer = stage.hub.call("GET", &format!("/discord/api/v10{path}"), None, Vec::new(), &headers).await;
+        assert_eq!(answer.expect(403)["code"], 50001, "{path} is for bots");
+    }
+    let asked = discord.users_asked();
+    assert_eq!(read(ADMIN_KEY, "").await.status, 401);
+    assert_eq!(discord.users_asked(), asked, "our own keys are not shown to Discord");
     stage.hub.stop().await;
 }
 

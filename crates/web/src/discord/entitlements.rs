@@ -1,12 +1,13 @@
 //! Entitlements and SKUs of "the application". ASSUMPTION: one installation is one application, so whatever id is asked
 //! for is its id: a bot keeps the one that it has at Discord.
 
-use super::customer_of;
 use super::form::Form;
 use super::objects::{DiscordEntitlement, DiscordSku};
 use super::refusal::{DiscordError, Refusal};
 use super::subscriptions::{Page, purchase};
+use super::{Caller, customer_of};
 use crate::extract::Path;
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -84,9 +85,11 @@ impl Filter {
         (status = 403, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn list(
     State(hub): State<Hub>,
+    Extension(caller): Extension<Caller>,
     Path(application_id): Path<String>,
     uri: Uri,
 ) -> Result<Json<Vec<DiscordEntitlement>>, Refusal> {
+    caller.must_be_a_bot()?;
     let mut form = Form::of(&uri);
     let application_id = form.in_path("application_id", &application_id);
     let (user_id, guild_id) = (form.snowflake("user_id"), form.snowflake("guild_id"));
@@ -138,9 +141,11 @@ fn above(id: Snowflake) -> Option<Snowflake> {
         (status = 403, body = DiscordError), (status = 404, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn one(
     State(hub): State<Hub>,
+    Extension(caller): Extension<Caller>,
     Path((application_id, entitlement_id)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Json<DiscordEntitlement>, Refusal> {
+    caller.must_be_a_bot()?;
     let mut form = Form::of(&uri);
     let application_id = form.in_path("application_id", &application_id);
     let entitlement_id = form.in_path("entitlement_id", &entitlement_id);
@@ -165,9 +170,11 @@ pub(crate) async fn one(
         (status = 403, body = DiscordError), (status = 429, body = DiscordError)))]
 pub(crate) async fn skus(
     State(hub): State<Hub>,
+    Extension(caller): Extension<Caller>,
     Path(application_id): Path<String>,
     uri: Uri,
 ) -> Result<Json<Vec<DiscordSku>>, Refusal> {
+    caller.must_be_a_bot()?;
     let mut form = Form::of(&uri);
     let application_id = form.in_path("application_id", &application_id);
     form.check()?;

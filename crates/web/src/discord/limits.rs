@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use paidup_lifecycle::ids::{ApiKeyId, digest16};
+use paidup_lifecycle::ids::digest16;
 use paidup_lifecycle::time::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -39,9 +39,8 @@ pub(super) struct Turn {
 }
 
 impl Limits {
-    /// Counts a call. `key` is `None` for the admin key.
-    pub(super) fn take(&self, key: Option<ApiKeyId>, route: &str, now: Timestamp) -> Turn {
-        let caller = key.map_or([0; 16], |key| key.0);
+    /// Counts a call of that key or user.
+    pub(super) fn take(&self, caller: [u8; 16], route: &str, now: Timestamp) -> Turn {
         let mut windows = self.windows.lock();
         if windows.len() >= MAX_WINDOWS {
             windows.retain(|_, window| window.ends_at > now);
@@ -107,7 +106,7 @@ mod tests {
     fn a_key_is_held_up_when_its_window_is_used_up_and_nobody_else_is() {
         let limits = Limits::default();
         let start = Timestamp::from_millis(1_767_225_600_250).unwrap();
-        let (key, other) = (Some(ApiKeyId([1; 16])), Some(ApiKeyId([2; 16])));
+        let (key, other) = ([1; 16], [2; 16]);
         for call in 1..=CALLS {
             let turn = limits.take(key, "/a", start);
             assert_eq!(turn.remaining, Some(CALLS - call));
@@ -139,7 +138,7 @@ mod tests {
         let limits = Limits::default();
         let start = Timestamp::from_millis(1_767_225_600_000).unwrap();
         for number in 0..=MAX_WINDOWS {
-            limits.take(None, &number.to_string(), start.plus(Duration::from_secs(number as u64)));
+            limits.take([0; 16], &number.to_string(), start.plus(Duration::from_secs(number as u64)));
         }
         assert!(limits.windows.lock().len() < 10);
     }

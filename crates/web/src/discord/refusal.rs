@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use paidup_store::StoreError;
 use serde::Serialize;
 use serde_json::Value;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// A refusal in Discord's words.
@@ -40,6 +41,12 @@ impl Refusal {
     /// An error that Discord gives no number: `401: Unauthorized`.
     pub(super) fn plain(status: StatusCode) -> Refusal {
         Refusal::new(status, 0, &format!("{}: {}", status.as_u16(), status.canonical_reason().unwrap_or("Error")))
+    }
+
+    /// Something that the answer depends on cannot be asked now.
+    pub(super) fn unavailable(after: Duration) -> Refusal {
+        let seconds = u32::try_from(after.as_secs().max(1)).unwrap_or(u32::MAX);
+        Refusal { retry_after: Some(seconds), ..Refusal::plain(StatusCode::SERVICE_UNAVAILABLE) }
     }
 
     /// Parameters that do not fit.

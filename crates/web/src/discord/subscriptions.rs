@@ -1,9 +1,9 @@
 //! Subscriptions of an SKU, and the pages that entitlements are read by too.
 
+use super::Caller;
 use super::form::Form;
 use super::objects::DiscordSubscription;
 use super::refusal::{DiscordError, Refusal};
-use super::{Caller, customer_of};
 use crate::extract::Path;
 use axum::Extension;
 use axum::Json;
@@ -37,13 +37,14 @@ pub(crate) struct SubscriptionQuery {
     /// Rows on the page, 1 to 100; 50 when absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
-    /// Whose: a linked Discord account, or the `discord_user_id` of a customer. Must be given.
+    /// Whose: a linked Discord account, or the `discord_user_id` of a customer. Must be given with a key; a user's token
+    /// says it by itself.
     #[param(pattern = "^(0|[1-9][0-9]{0,18})$")]
     user_id: Option<String>,
 }
 
 /// A customer's subscriptions of a product, of whatever store, in ascending order of their ids.
-#[utoipa::path(get, path = "/skus/{sku_id}/subscriptions", tag = "discord", security(("bot" = [])),
+#[utoipa::path(get, path = "/skus/{sku_id}/subscriptions", tag = "discord", security(("bot" = []), ("user" = [])),
     params(("sku_id" = String, Path, description = "The `sku_id` of a product", pattern = "^(0|[1-9][0-9]{0,18})$"), SubscriptionQuery),
     responses((status = 200, body = Vec<DiscordSubscription>), (status = 400, body = DiscordError), (status = 401, body = DiscordError),
         (status = 403, body = DiscordError), (status = 404, body = DiscordError), (status = 429, body = DiscordError)))]
@@ -56,7 +57,10 @@ pub(crate) async fn list(
     let mut form = Form::of(&uri);
     let sku_id = form.in_path("sku_id", &sku_id);
     let (after, before, limit) = (form.snowflake("after"), form.snowflake("before"), form.limit(DEFAULT_LIMIT));
-    let user_id = form.required("user_id");
+    let user_id = match caller.user {
+        None => form.required("user_id"),
+        Some(user) => form.snowflake("user_id").or(Some(user)),
+    };
     form.check()?;
     let (Some(sku_id), Some(user_id)) = (sku_id, user_id) else {
         return Err(Refusal::plain(StatusCode::BAD_REQUEST));
@@ -65,7 +69,7 @@ pub(crate) async fn list(
     if !has_sku(&catalogue, sku_id) {
         return Err(Refusal::unknown_sku());
     }
-    let Some(customer) = customer_of(&hub, user_id).await? else { return Ok(Json(Vec::new())) };
+    let Some(customer) = caller.customer(&hub, user_id).await? else { return Ok(Json(Vec::new())) };
     let page = Page { customer: Some(customer.id), after, before, limit };
     let found = page
         .collect(&hub, |id, purchase| {
@@ -89,7 +93,7 @@ pub(crate) struct OwnerQuery {
 }
 
 /// One subscription.
-#[utoipa::path(get, path = "/skus/{sku_id}/subscriptions/{subscription_id}", tag = "discord", security(("bot" = [])),
+#[utoipa::path(get, path = "/skus/{sku_id}/subscriptions/{subscription_id}", tag = "discord", security(("bot" = []), ("user" = [])),
     params(("sku_id" = String, Path, description = "The `sku_id` of a product", pattern = "^(0|[1-9][0-9]{0,18})$"), ("subscription_id" = String, Path, pattern = "^(0|[1-9][0-9]{0,18})$"), OwnerQuery),
     responses((status = 200, body = DiscordSubscription), (status = 400, body = DiscordError), (status = 401, body = DiscordError),
         (status = 403, body = DiscordError), (status = 404, body = DiscordError), (status = 429, body = DiscordError)))]
@@ -102,7 +106,7 @@ pub(crate) async fn one(
     let mut form = Form::of(&uri);
     let sku_id = form.in_path("sku_id", &sku_id);
     let subscription_id = form.in_path("subscription_id", &subscription_id);
-    let user_id = form.snowflake("user_id");
+    let user_id = form.snowflake("user_id").or(caller.user);
     form.check()?;
     let (Some(sku_id), Some(subscription_id)) = (sku_id, subscription_id) else {
         return Err(Refusal::plain(StatusCode::BAD_REQUEST));
@@ -113,7 +117,7 @@ pub(crate) async fn one(
     }
     let purchase = purchase(&hub, subscription_id).await?.ok_or_else(Refusal::unknown_subscription)?;
     if let Some(user_id) = user_id
-        && customer_of(&hub, user_id).await?.is_none_or(|customer| customer.id != purchase.customer)
+        && caller.customer(&hub, user_id).await?.is_none_or(|customer| customer.id != purchase.customer)
     {
         return Err(Refusal::unknown_subscription());
     }

@@ -23,7 +23,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use http::{HeaderMap, StatusCode};
 use limits::Limits;
+use serde_json::json;
 use state::Inner;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -88,7 +90,15 @@ pub struct Discord {
 #[derive(Debug, Clone)]
 struct Shared {
     inner: Arc<Mutex<Inner>>,
+    users: Arc<Mutex<Users>>,
     clock: Clock,
+}
+
+/// Who has agreed to be known to the application, and how often it asked.
+#[derive(Debug, Default)]
+struct Users {
+    by_token: BTreeMap<String, u64>,
+    asked: u64,
 }
 
 impl Shared {
@@ -96,13 +106,17 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Discord {
     /// Starts it without any webhook.
     pub async fn start(options: DiscordOptions) -> std::io::Result<Discord> {
         let inner = Inner::new(options.limits.scaled(options.scale), options.keep);
-        let shared = Shared { inner: Arc::new(Mutex::new(inner)), clock: options.clock };
+        let shared = Shared { inner: Arc::new(Mutex::new(inner)), users: Arc::default(), clock: options.clock };
         let server = Server::start(router(shared.clone()), options.port).await?;
         Ok(Discord { shared, server })
     }
@@ -117,6 +131,17 @@ impl Discord {
     #[must_use]
     pub fn add_webhook(&self, channel_id: u64) -> Webhook {
         self.shared.lock().add_webhook(channel_id)
+    }
+
+    /// A user agreed to the scope `identify`: this is their token.
+    pub fn add_user(&self, token: &str, id: u64) {
+        self.shared.users().by_token.insert(token.to_owned(), id);
+    }
+
+    /// How often it was asked whose a token is.
+    #[must_use]
+    pub fn users_asked(&self) -> u64 {
+        self.shared.users().asked
     }
 
     /// The URL that a person copies out of Discord's settings.
@@ -158,6 +183,7 @@ fn router(shared: Shared) -> Router {
         let at = |rest: &str| format!("{prefix}/webhooks/{{id}}/{{token}}{rest}");
         let execute = move |state, path, query, headers, body| execute(state, path, query, headers, body, versioned);
         router = router
+            .route(&format!("{prefix}/users/@me"), get(me))
             .route(&at(""), get(read).merge(post(execute)))
             .route(&at("/messages/{message}"), patch(edit).delete(remove));
     }
@@ -215,6 +241,21 @@ async fn remove(
     let now = shared.clock.now_ms();
     let call = state::Call { id: &id, token: &token, headers: &headers, versioned: true, now };
     shared.lock().remove(&call, &message)
+}
+
+/// `GET /users/@me` with a user's own token. <https://discord.com/developers/docs/resources/user#get-current-user>
+async fn me(State(shared): State<Shared>, headers: HeaderMap) -> Answer {
+    let mut users = shared.users();
+    users.asked += 1;
+    let given = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let token = given.and_then(|value| value.strip_prefix("Bearer "));
+    match token.and_then(|token| users.by_token.get(token)) {
+        Some(id) => {
+            let user = json!({"id": id.to_string(), "username": "someone", "discriminator": "0", "global_name": null, "avatar": null});
+            Answer::json(StatusCode::OK, user)
+        }
+        None => Answer::code((StatusCode::UNAUTHORIZED, 0, "401: Unauthorized")),
+    }
 }
 
 /// Wire codes of Discord with their status.
