@@ -114,6 +114,9 @@ pub struct Purchase {
     /// A start or renewal that waits for its price before it is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// The offer before a period that moved on and was not paid: a recovery converts it, an end does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaid_offer: Option<OfferType>,
     /// How often the store was asked about the end that is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
@@ -222,6 +225,7 @@ impl Purchase {
             renewal_off_at: BTreeSet::new(),
             carrier_ended_at: None,
             held: None,
+            unpaid_offer: None,
             asked: None,
             period_event: None,
         }

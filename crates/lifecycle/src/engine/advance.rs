@@ -9,7 +9,7 @@ use super::tell::{self, Teller};
 use super::{Context, Input, Outcome, Question};
 use crate::ids::CustomerId;
 use crate::observation::{
-    Dated, Facets, Hint, Kind, Observation, Origin, Period, RefundStatus, Stamp, Standing, TransactionFacts,
+    Dated, Facets, Hint, Kind, Observation, OfferType, Origin, Period, RefundStatus, Stamp, Standing, TransactionFacts,
 };
 use crate::purchase::{FirstPeriod, Held, Purchase, State};
 use crate::time::Timestamp;
@@ -272,7 +272,7 @@ fn bound_failures(purchase: &mut Purchase, news: &mut News) {
 fn told(
     purchase: &mut Purchase,
     context: &Context<'_>,
-    before: Snapshot,
+    mut before: Snapshot,
     after: Snapshot,
     taken: Taken<'_>,
     now: Timestamp,
@@ -303,11 +303,26 @@ fn told(
         step.fact = Some(fact);
         steps.push(step);
     }
+    if main.is_some() {
+        settle_offer(purchase, &mut before, &after);
+    }
     let untold = untold_money(purchase, &taken, released.as_ref());
     if steps.is_empty() && untold.is_empty() && before.access() == after.access() {
         return Vec::new();
     }
     Teller { purchase, context, before, after, why, former: taken.former, released }.tell(&steps, untold)
+}
+
+/// A period that was not paid at first came to its end, or was paid after all: the offer before it is what is converted
+/// or not.
+fn settle_offer(purchase: &mut Purchase, before: &mut Snapshot, after: &Snapshot) {
+    if !matches!(after.state(), State::Active | State::Expired | State::Revoked) {
+        return;
+    }
+    if let Some(offer) = purchase.unpaid_offer.take() {
+        before.offer = Some(offer);
+        before.is_free |= offer == OfferType::FreeTrial;
+    }
 }
 
 fn step(stage: u8, from: State, change: Change, face: Face, occurred_at: Timestamp) -> Step {
@@ -424,6 +439,7 @@ fn release(
     let held = purchase.held.take()?;
     let unpaid = matches!(main, Some(Change::GraceStarted | Change::RetryStarted | Change::Ended | Change::PauseBegan));
     if held.change == Change::RenewalTold && unpaid {
+        purchase.unpaid_offer = held.previous_offer;
         return None;
     }
     let face = if main.is_some() { Face::Before } else { Face::After };
