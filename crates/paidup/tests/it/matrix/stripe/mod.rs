@@ -131,6 +131,30 @@ async fn renewal_of_a_trial_is_a_conversion() {
 }
 
 #[tokio::test]
+async fn renewal_of_a_trial_whose_first_invoice_fails_and_is_paid_later_is_a_conversion() {
+    let (shop, revenuecat) = shop().await;
+    let mut trial = shop.subscription("trialing", "price_a", JAN, FEB);
+    trial["trial_end"] = json!(unix(FEB));
+    shop.tell(JAN, "customer.subscription.created", &trial, Value::Null).await;
+    let moved = |status: &str| {
+        let mut moved = shop.subscription(status, "price_a", FEB, MAR);
+        moved["trial_end"] = json!(unix(FEB));
+        moved
+    };
+    let mut previous = shop.moved(JAN, FEB);
+    previous["status"] = json!("trialing");
+    shop.tell(FEB, UPDATED, &moved("active"), previous).await;
+    shop.tell("2026-02-01T01:00:00Z", UPDATED, &moved("past_due"), json!({"status": "active"})).await;
+    let invoice = shop.invoice("in_2", "subscription_cycle", 999, "price_a", FEB, MAR);
+    shop.tell("2026-02-03T00:00:00Z", "invoice.paid", &invoice, Value::Null).await;
+    shop.tell("2026-02-03T00:00:01Z", UPDATED, &moved("active"), json!({"status": "past_due"})).await;
+    let all = ["INITIAL_PURCHASE", "BILLING_ISSUE", "CANCELLATION/BILLING_ERROR", "RENEWAL"];
+    let message = revenuecat.types(&all).await.remove(3);
+    assert_eq!((&message["is_trial_conversion"], &message["period_type"]), (&json!(true), &json!("NORMAL")));
+    shop.stop().await;
+}
+
+#[tokio::test]
 async fn cancellation() {
     let (shop, revenuecat, mut subscription) = bought().await;
     subscription["cancel_at_period_end"] = json!(true);
@@ -308,4 +332,31 @@ async fn no_invoice_issuance() {
     }
     revenuecat.types(&["INITIAL_PURCHASE"]).await;
     shop.stop().await;
+}
+
+/// The page has these for Stripe, but they are about services of RevenueCat's own (its outages, currencies and experiments),
+/// of which Stripe tells nothing: a whole life has none of them.
+async fn is_revenuecats_own(rc_type: &str) {
+    let (shop, revenuecat, mut subscription) = bought().await;
+    subscription["cancel_at_period_end"] = json!(true);
+    shop.tell(MID, UPDATED, &subscription, json!({"cancel_at_period_end": false})).await;
+    shop.tell(FEB, DELETED, &ended(subscription, FEB), Value::Null).await;
+    let told = revenuecat.types(&["INITIAL_PURCHASE", "CANCELLATION/UNSUBSCRIBE", "EXPIRATION/UNSUBSCRIBE"]).await;
+    assert!(told.iter().all(|message| message["type"] != rc_type));
+    shop.stop().await;
+}
+
+#[tokio::test]
+async fn temporary_entitlement_grant_is_revenuecats_own() {
+    is_revenuecats_own("TEMPORARY_ENTITLEMENT_GRANT").await;
+}
+
+#[tokio::test]
+async fn virtual_currency_transaction_is_revenuecats_own() {
+    is_revenuecats_own("VIRTUAL_CURRENCY_TRANSACTION").await;
+}
+
+#[tokio::test]
+async fn experiment_enrollment_is_revenuecats_own() {
+    is_revenuecats_own("EXPERIMENT_ENROLLMENT").await;
 }
