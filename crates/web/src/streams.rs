@@ -16,7 +16,7 @@ pub(crate) struct Streams {
 }
 
 /// The right to stay open; given back when dropped.
-pub(crate) struct Place(#[allow(dead_code)] OwnedSemaphorePermit);
+pub(crate) type Place = OwnedSemaphorePermit;
 
 impl Streams {
     pub(crate) fn new(closing: CancellationToken) -> Streams {
@@ -26,7 +26,7 @@ impl Streams {
     /// Takes a place.
     pub(crate) fn enter(&self) -> Result<Place, Problem> {
         let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map(Place).map_err(|_| {
+        place.map_err(|_| {
             Problem::unavailable(format!("{MAX_OPEN} streams are open already; pull /v1/events/feed without `wait`"))
         })
     }

@@ -3,7 +3,7 @@
 use crate::closed_set;
 
 closed_set! {
-    /// One change of a purchase. `transitions.rs` says for each state what is told of it.
+    /// One change of a purchase. `transitions` says for each state what is told of it.
     pub enum Change {
         /// First payment open.
         Opened = "opened",

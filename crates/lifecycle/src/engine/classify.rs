@@ -2,7 +2,7 @@
 //!
 //! At most one change moves the state, the product or the period (the *main* one); a closing of the old period may go
 //! before it, and changes of single facets and one-off facts stand beside it. What is told of each is in
-//! `transitions.rs`.
+//! `transitions`.
 
 use super::change::Change;
 use super::facts::{Fact, News};
