@@ -64,9 +64,18 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The product of that id in that store: the store's own entry first, else the one for every store.
+    /// The product of that id in that store: the store's own entry first, else the one for every store. A plan of the Play
+    /// Store (`subscription:base plan`) that unlocks nothing of its own is what its subscription is.
     #[must_use]
     pub fn product(&self, store: Store, product_id: &str) -> Option<&Product> {
+        let exact = self.named(store, product_id);
+        let is_mapped = |product: &&Product| !product.entitlements.is_empty();
+        let whole =
+            product_id.split_once(':').filter(|_| store == Store::PlayStore && exact.filter(is_mapped).is_none());
+        whole.and_then(|(whole, _)| self.named(store, whole)).filter(is_mapped).or(exact)
+    }
+
+    fn named(&self, store: Store, product_id: &str) -> Option<&Product> {
         let find = |store: Option<Store>| self.products.get(&(product_id, store) as &dyn ProductKey);
         find(Some(store)).or_else(|| find(None))
     }
@@ -139,10 +148,15 @@ pub fn grant_product_id(entitlement: &str, span: &str) -> String {
     format!("{GRANT_PREFIX}{entitlement}_{span}")
 }
 
+/// Spans of RevenueCat's own grants that are two words.
+const LONG_SPANS: [&str; 5] = ["_three_day", "_two_week", "_two_month", "_three_month", "_six_month"];
+
 /// The entitlement that a grant's product names.
 #[must_use]
 pub fn granted_entitlement(product_id: &str) -> Option<&str> {
-    product_id.strip_prefix(GRANT_PREFIX)?.rsplit_once('_').map(|(entitlement, _span)| entitlement)
+    let named = product_id.strip_prefix(GRANT_PREFIX)?;
+    let of_long_span = LONG_SPANS.iter().find_map(|span| named.strip_suffix(span));
+    of_long_span.or_else(|| named.rsplit_once('_').map(|(entitlement, _span)| entitlement))
 }
 
 mod as_list {
@@ -158,5 +172,45 @@ mod as_list {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Products, D::Error> {
         let list = Vec::<Product>::deserialize(d)?;
         Ok(list.into_iter().map(|product| ((product.product_id.clone(), product.store), product)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_a_play_subscription_is_its_own_or_its_subscriptions() {
+        let mut catalogue = Catalogue::default();
+        let mut put = |product_id: &str, entitlements: &[&str]| {
+            let product = Product {
+                id: ProductId([0; 16]),
+                product_id: product_id.to_owned(),
+                store: None,
+                name: None,
+                entitlements: entitlements.iter().map(|id| (*id).to_owned()).collect(),
+                rank: None,
+                group: None,
+                sku_id: None,
+                kind: None,
+            };
+            catalogue.products.insert((product_id.to_owned(), None), product);
+        };
+        put("pro", &["pro"]);
+        put("pro:weekly", &[]);
+        put("pro:family", &["family", "pro"]);
+        put("basic:monthly", &[]);
+        for (store, product_id, expected) in [
+            (Store::PlayStore, "pro:monthly", Some("pro")),
+            (Store::PlayStore, "pro:weekly", Some("pro")),
+            (Store::PlayStore, "pro:family", Some("pro:family")),
+            (Store::PlayStore, "basic:monthly", Some("basic:monthly")),
+            (Store::PlayStore, "other:monthly", None),
+            (Store::Stripe, "pro:monthly", None),
+            (Store::Stripe, "pro:weekly", Some("pro:weekly")),
+        ] {
+            let found = catalogue.product(store, product_id).map(|product| product.product_id.as_str());
+            assert_eq!(found, expected, "{store} {product_id}");
+        }
     }
 }

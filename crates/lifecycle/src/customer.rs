@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// An alias that begins with this names a Discord account: `discord:1019653849998299136`.
 pub const DISCORD_ALIAS: &str = "discord:";
 
+/// Ids that begin with this are RevenueCat's for people who are not logged in (revenuecat-events.md section 6).
+pub const REVENUECAT_ANONYMOUS: &str = "$RCAnonymousID:";
+
 /// What one purchase means to its customer. Kept in the customer's row, so that a notification touches two rows only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
@@ -114,6 +117,13 @@ impl Customer {
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         self.aliases.is_empty()
+    }
+
+    /// An app knows the customer: one of its ids is neither ours nor made up by RevenueCat's SDK for somebody who is not
+    /// logged in.
+    #[must_use]
+    pub fn is_identified(&self) -> bool {
+        self.aliases.iter().any(|alias| !alias.starts_with(REVENUECAT_ANONYMOUS))
     }
 
     /// The Discord account that the customer is linked to: told by an alias `discord:<id>`, or by Discord's own store,

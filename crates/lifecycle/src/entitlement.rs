@@ -279,7 +279,7 @@ pub fn converted_grants(purchase: &Purchase, customer: &Customer, catalogue: &Ca
         Some(PeriodType::Trial | PeriodType::Promotional) => false,
         Some(PeriodType::Intro | PeriodType::Promo | PeriodType::Normal | PeriodType::Prepaid) | None => true,
     };
-    if !paid || state::kind_of(facets) == Kind::Grant {
+    if !paid || matches!(state::kind_of(facets), Kind::Grant | Kind::Temporary) {
         return Vec::new();
     }
     let bought = unlocked_now(purchase, catalogue);

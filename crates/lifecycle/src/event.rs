@@ -6,7 +6,7 @@ use crate::customer::OtherPurchases;
 use crate::ids::{BundleId, CustomerId, EventId, ProductId, PurchaseId, SourceId};
 use crate::money::Money;
 use crate::observation::{
-    Environment, Hint, Kind, Offer, OfferType, Pause, PendingProduct, Period, PeriodType, Reason, Store,
+    DetectedBy, Environment, Hint, Kind, Offer, OfferType, Pause, PendingProduct, Period, PeriodType, Reason, Store,
 };
 use crate::purchase::State;
 use crate::time::Timestamp;
@@ -116,6 +116,8 @@ closed_set! {
         PromoGranted = "PROMO_GRANTED",
         /// Taken away by hand. Hub.
         PromoRevoked = "PROMO_REVOKED",
+        /// Access for at most a day, while a store cannot say whether a claimed purchase is one. Hub.
+        TemporaryEntitlementGranted = "TEMPORARY_ENTITLEMENT_GRANTED",
         /// One attempt to charge failed. Hub.
         PaymentFailed = "PAYMENT_FAILED",
         /// A refund was asked for, or a dispute opened. Hub.
@@ -357,6 +359,9 @@ pub struct Details {
     /// New owner, all ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transferred_to: Vec<String>,
+    /// The former and the new owner are one person: nobody had claimed the former one, or the two were made one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<bool>,
     /// A cancellation was told for this period before (renewal off, or a billing failure).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_told: Option<bool>,
@@ -368,7 +373,7 @@ pub struct Details {
     pub partial: Option<bool>,
     /// Found by comparing with the store, not told by it (`reconcile`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detected_by: Option<String>,
+    pub detected_by: Option<DetectedBy>,
 }
 
 /// What we say happened. Field order is the JSON's order.

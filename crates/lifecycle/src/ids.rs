@@ -114,6 +114,8 @@ ids! {
     BackfillId = "bkf_",
     /// Events that belong together.
     BundleId = "bun_",
+    /// What an app's backend says that a customer bought.
+    ClaimId = "clm_",
     /// Who bought.
     CustomerId = "cus_",
     /// Where events go.
@@ -132,6 +134,8 @@ ids! {
     ProductId = "prd_",
     /// A subscription, a one-time purchase or a grant.
     PurchaseId = "pur_",
+    /// A run that compares what is known with a store.
+    ReconcileId = "rcn_",
     /// Where notifications come from.
     SourceId = "src_",
 }

@@ -71,6 +71,9 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
+/// No price has as many units: amounts up to it are exact as doubles and as minor units.
+const MAX_UNITS: f64 = 1e12;
+
 /// An amount in a currency's minor units; negative for money that went back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +95,24 @@ impl Money {
             _ => thousandths,
         };
         Money { amount_minor, currency }
+    }
+
+    /// From whole units, as dialects write them. The decimal number that the double stands for is rounded half away from
+    /// zero to the minor unit, so 9.99 is 9.99 and 1.005 is 1.01. `None`: no amount that a price can have.
+    #[must_use]
+    pub fn from_units(units: f64, currency: Currency) -> Option<Money> {
+        if !units.is_finite() || units.abs() >= MAX_UNITS {
+            return None;
+        }
+        // The shortest text that stands for this double: what the sender wrote. Never with an exponent.
+        let text = units.abs().to_string();
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let places = currency.exponent() as usize;
+        let digits: String = fraction.chars().chain("000".chars()).take(places).collect();
+        let rounds_up = fraction.as_bytes().get(places).is_some_and(|digit| *digit >= b'5');
+        let amount: i64 = format!("{whole}{digits}").parse().ok()?;
+        let amount = amount + i64::from(rounds_up);
+        Some(Money { amount_minor: if units < 0.0 { -amount } else { amount }, currency })
     }
 
     /// The amount in whole units, for dialects that speak in doubles.
@@ -131,6 +152,37 @@ fn round_div(value: i64, by: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_become_minor_units_without_a_rounding_error() {
+        for (units, code, minor) in [
+            (9.99, "USD", Some(999)),
+            (1.005, "USD", Some(101)),
+            (25.487, "USD", Some(2549)),
+            (0.07, "EUR", Some(7)),
+            (1.1, "EUR", Some(110)),
+            (-9.99, "USD", Some(-999)),
+            (0.0, "USD", Some(0)),
+            (-0.0, "USD", Some(0)),
+            (980.0, "JPY", Some(980)),
+            (979.5, "JPY", Some(980)),
+            (1.2345, "KWD", Some(1235)),
+            (1e-9, "USD", Some(0)),
+            (999_999_999_999.99, "USD", Some(99_999_999_999_999)),
+            (1e12, "USD", None),
+            (f64::NAN, "USD", None),
+            (f64::INFINITY, "USD", None),
+        ] {
+            let money = Money::from_units(units, code.parse().unwrap());
+            assert_eq!(money.map(|money| money.amount_minor), minor, "{units} {code}");
+        }
+        for minor in (0..200_000).step_by(7) {
+            for code in ["USD", "JPY", "KWD"] {
+                let money = Money { amount_minor: minor, currency: code.parse().unwrap() };
+                assert_eq!(Money::from_units(money.as_units(), money.currency), Some(money));
+            }
+        }
+    }
 
     #[test]
     fn thousandths_become_minor_units() {

@@ -52,6 +52,10 @@ pub struct Purchase {
     pub id: PurchaseId,
     /// The store's lasting name of it.
     pub key: PurchaseKey,
+    /// Ids that the store gave it after that of `key`, in the order in which they replaced each other (a Play token, an
+    /// Amazon receipt). The newest [`Purchase::MAX_LATER_IDS`] stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_ids: Vec<String>,
     /// Which store sold it.
     pub store: Store,
     /// Who owns it now.
@@ -193,6 +197,34 @@ impl Purchase {
     /// and changes nothing, because facets absorb repeats.
     pub const MAX_RECENT: usize = 32;
 
+    /// How many ids of a store are kept in their order.
+    pub const MAX_LATER_IDS: usize = 32;
+
+    /// The id by which the store is asked about it: the newest.
+    #[must_use]
+    pub fn newest_id(&self) -> &str {
+        self.later_ids.last().unwrap_or(&self.key.store_purchase_id)
+    }
+
+    /// Whether `id` is one that the store has since replaced.
+    #[must_use]
+    pub fn is_former(&self, id: &str) -> bool {
+        id != self.newest_id() && (self.key.store_purchase_id == id || self.later_ids.iter().any(|later| later == id))
+    }
+
+    /// The store says that `id` replaced `former`.
+    pub fn replaced(&mut self, former: &str, id: &str) {
+        if self.key.store_purchase_id == id || self.later_ids.iter().any(|later| later == id) {
+            return;
+        }
+        let after = self.later_ids.iter().position(|later| later == former).map(|place| place + 1);
+        let first = (self.key.store_purchase_id == former).then_some(0);
+        self.later_ids.insert(after.or(first).unwrap_or(self.later_ids.len()), id.to_owned());
+        if self.later_ids.len() > Purchase::MAX_LATER_IDS {
+            self.later_ids.remove(0);
+        }
+    }
+
     /// The id that a key always gets.
     #[must_use]
     pub fn id_of(key: &PurchaseKey) -> PurchaseId {
@@ -205,6 +237,7 @@ impl Purchase {
         Purchase {
             id: Purchase::id_of(&key),
             key,
+            later_ids: Vec::new(),
             store,
             customer,
             facets: Facets::default(),

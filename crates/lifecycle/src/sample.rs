@@ -81,6 +81,8 @@ enum Stage {
     BoughtRefunded,
     Granted,
     GrantRevoked,
+    /// Claimed while the store could not be asked.
+    Temporary,
 }
 
 /// One bundle of the transition table.
@@ -315,6 +317,9 @@ fn scene(event_type: EventType) -> Scene {
         E::PromoRevoked => {
             Scene::later(&[E::Deactivate, E::PromoRevoked], S::Granted, S::GrantRevoked, INSIDE, H::Revoked)
                 .because(Reason::DeveloperInitiated)
+        }
+        E::TemporaryEntitlementGranted => {
+            Scene::first(&[E::Activate, E::TemporaryEntitlementGranted], S::Temporary, H::Purchased)
         }
         E::RefundRequested => Scene::unchanged(&[E::RefundRequested], Some(H::RefundRequested)),
         E::RefundDeclined => Scene::unchanged(&[E::Activate, E::RefundDeclined], Some(H::RefundDeclined)),
@@ -583,6 +588,7 @@ fn view(stage: Stage, store: Store) -> PurchaseView {
             ..bought(base, store)
         },
         Stage::BoughtRefunded => PurchaseView { state: State::Revoked, ..bought(base, store) },
+        Stage::Temporary => temporary(base, store),
         Stage::Granted => granted(base),
         Stage::GrantRevoked => {
             PurchaseView { state: State::Revoked, expiration_reason: Some(Reason::DeveloperInitiated), ..granted(base) }
@@ -627,6 +633,22 @@ fn bought(view: PurchaseView, store: Store) -> PurchaseView {
         period: Some(Period { ends_at: None, ..first_period() }),
         will_renew: None,
         price: Some(Money { amount_minor: 4999, currency: Currency::USD }),
+        ..view
+    }
+}
+
+fn temporary(view: PurchaseView, store: Store) -> PurchaseView {
+    let id = "temporary/clm_00000000000000000000000000".to_owned();
+    PurchaseView {
+        id: PurchaseId::derive(&[b"sample", b"temporary", store.as_str().as_bytes()]),
+        store_purchase_id: id.clone(),
+        kind: Kind::Temporary,
+        period: Some(Period { transaction_id: Some(id.clone()), starts_at: FIRST, ends_at: Some(FIRST.plus(DAY)) }),
+        period_type: Some(PeriodType::Normal),
+        will_renew: None,
+        country: None,
+        original_transaction_id: Some(id),
+        price: None,
         ..view
     }
 }

@@ -71,6 +71,7 @@ fn take<'o>(
             occurred_at: now,
             inferred: false,
             backfill: false,
+            detected_by: None,
             had_before: context.had_before,
             converted: false,
         },
@@ -139,6 +140,7 @@ fn observe<'o>(
     taken.why.hint = Some(observation.hint);
     taken.why.occurred_at = observation.observed_at;
     taken.why.backfill = observation.backfill;
+    taken.why.detected_by = observation.detected_by;
     let said = what_counts(purchase, observation);
     let owner_is_news = match (&purchase.facets.owner, &said.owner) {
         (Some(known), Some(said)) => said.stamp > known.stamp && said.value != known.value,
@@ -289,7 +291,7 @@ fn told(
     if taken.former.is_some() {
         let change = match after.view.kind {
             Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing => Change::TransferredOnce,
-            Kind::Subscription | Kind::Grant => Change::Transferred,
+            Kind::Subscription | Kind::Grant | Kind::Temporary => Change::Transferred,
         };
         steps.push(step(stage::TRANSFER, before.state(), change, Face::Before, why.occurred_at));
     }

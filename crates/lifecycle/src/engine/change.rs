@@ -111,6 +111,12 @@ closed_set! {
         GrantEnded = "grant_ended",
         /// The customer bought what was given for trial.
         GrantConverted = "grant_converted",
+        /// Access while a store cannot be asked about what was claimed.
+        TemporaryGranted = "temporary_granted",
+        /// The store says that it is none, or a day has passed.
+        TemporaryEnded = "temporary_ended",
+        /// The store says that it is one: the purchase itself gives access from here on.
+        TemporaryReplaced = "temporary_replaced",
         /// An offer was redeemed that starts later.
         OfferRedeemed = "offer_redeemed",
         /// An offer began within the period.

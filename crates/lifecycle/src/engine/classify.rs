@@ -11,7 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::event::PurchaseView;
 use crate::money::Money;
 use crate::observation::{
-    Consent, Facets, Hint, Kind, OfferType, PriceIncrease, Reason, RefundFact, RefundStatus, Standing,
+    Consent, DetectedBy, Facets, Hint, Kind, OfferType, PriceIncrease, Reason, RefundFact, RefundStatus, Standing,
 };
 use crate::purchase::{Purchase, State};
 use crate::time::Timestamp;
@@ -113,6 +113,8 @@ pub(super) struct Why {
     /// Concluded, not told.
     pub inferred: bool,
     pub backfill: bool,
+    /// Found by us, where the store told nothing.
+    pub detected_by: Option<DetectedBy>,
     /// The customer had the product before (`Context::had_before`).
     pub had_before: bool,
     /// The grant was bought (`Input::Converted`).
@@ -148,6 +150,7 @@ pub(super) fn main_change(before: &Snapshot, after: &Snapshot, why: &Why) -> (Op
     let change = match after.view.kind {
         Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing => once(before, after, why),
         Kind::Grant => grant(before, after, why),
+        Kind::Temporary => temporary(before, after, why),
         Kind::Subscription => return subscription(before, after, why),
     };
     (None, change)
@@ -186,6 +189,18 @@ fn grant(before: &Snapshot, after: &Snapshot, why: &Why) -> Option<Change> {
         (S::None, S::Expired | S::Revoked) => Some(Change::FirstSeenEnded),
         (S::Pending, S::Expired | S::Revoked) => Some(Change::Withdrawn),
         (S::Expired, S::Revoked) => None,
+        (from, to) => trouble(from, to),
+    }
+}
+
+fn temporary(before: &Snapshot, after: &Snapshot, why: &Why) -> Option<Change> {
+    use State as S;
+    match (before.state(), after.state()) {
+        (S::None, S::Active) => Some(Change::TemporaryGranted),
+        (S::Active, S::Expired) if why.converted => Some(Change::TemporaryReplaced),
+        (S::Active, S::Expired | S::Revoked) => Some(Change::TemporaryEnded),
+        (S::None, S::Expired | S::Revoked) => Some(Change::FirstSeenEnded),
+        (S::Expired | S::Revoked, S::Active) | (S::Expired, S::Revoked) => None,
         (from, to) => trouble(from, to),
     }
 }
@@ -255,7 +270,10 @@ fn first(before: &Snapshot, to: State, after: &Snapshot, why: &Why) -> Option<Ch
             Some(Hint::Renewed) => Change::FirstSeenRenewed,
             Some(Hint::Recovered) => Change::FirstSeenRecovered,
             Some(Hint::Resumed) => Change::FirstSeenResumed,
-            Some(Hint::Upgraded | Hint::Crossgraded | Hint::Downgraded | Hint::ProductChanged) => {
+            // A change that waits for the next period has changed nothing yet: it is told as scheduled.
+            Some(Hint::Upgraded | Hint::Crossgraded | Hint::Downgraded | Hint::ProductChanged)
+                if after.view.pending.is_none() =>
+            {
                 Change::FirstSeenChanged
             }
             Some(_) | None => Change::FirstSeenRunning,
@@ -297,7 +315,9 @@ fn ends_later(before: &Snapshot, after: &Snapshot) -> bool {
 }
 
 fn continued(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Change>, Option<Change>) {
-    let new_period = is_new_period(before, after);
+    // The first period that is known of a purchase that ran before is no renewal, unless the store says so.
+    let is_learned = before.view.period.is_none() && after.view.renewal_number <= 1 && why.hint != Some(Hint::Renewed);
+    let new_period = is_new_period(before, after) && !is_learned;
     let gap = gap(before, after);
     let bought = why.hint == Some(Hint::Purchased);
     if new_period && (gap > GAP || (bought && !gap.is_zero())) {
@@ -474,6 +494,7 @@ pub(super) fn fact_changes(
             RefundStatus::Declined => Change::RefundDeclined,
             // The main change tells it; in a purchase that is revoked already only its money is news.
             RefundStatus::Refunded if took_access && (main.is_some() || before.state() == State::Revoked) => continue,
+            RefundStatus::Refunded if is_current && is_money_of_an_end(before, &refund.value) => continue,
             RefundStatus::Refunded if refund.value.family => continue,
             RefundStatus::Refunded => Change::RefundKeepsAccess,
             RefundStatus::Reversed if is_current && main == Some(Change::RefundUndone) => continue,
@@ -483,6 +504,11 @@ pub(super) fn fact_changes(
     }
     changes.extend(news.failures.iter().map(|fact| (Change::PaymentFailed, fact.clone())));
     changes
+}
+
+/// The store withdrew access by its own word, and now tells what went back with that.
+fn is_money_of_an_end(before: &Snapshot, refund: &RefundFact) -> bool {
+    before.state() == State::Revoked && refund.revokes == Some(false)
 }
 
 /// Whether this refund is what took access away: by itself, or as the last part that made it whole.

@@ -27,7 +27,7 @@ const ASK_AT_MOST: Duration = Duration::from_secs(7 * 86_400);
 /// Whether dates decide by themselves.
 fn ends_by_date(purchase: &Purchase, context: &Context<'_>) -> bool {
     match state::kind_of(&purchase.facets) {
-        Kind::Grant | Kind::NonRenewing | Kind::NonConsumable | Kind::Consumable => true,
+        Kind::Grant | Kind::Temporary | Kind::NonRenewing | Kind::NonConsumable | Kind::Consumable => true,
         Kind::Subscription => !context.can_ask,
     }
 }

@@ -36,6 +36,8 @@ fn observation(key: PurchaseKey, command: Arc<str>, at: Timestamp, hint: Hint) -
         about_transaction: None,
         facets,
         backfill: false,
+        replaces: None,
+        detected_by: None,
     };
     (observation, stamp)
 }

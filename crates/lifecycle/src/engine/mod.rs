@@ -14,6 +14,7 @@ mod facts;
 pub mod grants;
 pub mod state;
 mod tell;
+pub mod temporary;
 pub mod transitions;
 mod view;
 
@@ -32,7 +33,7 @@ use std::sync::Arc;
 
 /// The version of the engine's decisions. It is noted in every journal entry; a rebuild with another one reports which
 /// events would differ.
-pub const ENGINE_VERSION: u32 = 2;
+pub const ENGINE_VERSION: u32 = 3;
 
 /// What comes in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,9 @@ pub struct Context<'a> {
     pub owner_ids: &'a [String],
     /// See `owner_ids`.
     pub new_owner_ids: &'a [String],
+    /// If the purchase moves, the present owner and the one it moves to turn out to be one person: they are merged, or
+    /// nobody had claimed the present one. RevenueCat calls only the other moves a transfer.
+    pub merges: bool,
 }
 
 /// For whom an event is.

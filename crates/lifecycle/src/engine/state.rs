@@ -3,8 +3,8 @@
 
 use crate::money::Money;
 use crate::observation::{
-    Dated, Facets, Kind, Offer, OfferType, Pause, PendingProduct, Period, PeriodType, Reason, RefundFact, RefundStatus,
-    Stamp, Standing, TransactionFacts,
+    Dated, Facets, Kind, Offer, OfferType, Origin, Pause, PendingProduct, Period, PeriodType, Reason, RefundFact,
+    RefundStatus, Stamp, Standing, TransactionFacts,
 };
 use crate::purchase::{Purchase, State};
 use crate::time::Timestamp;
@@ -34,6 +34,22 @@ fn stamp_of<T>(facet: &Option<Dated<T>>) -> Option<&Stamp> {
 pub fn current_transaction(facets: &Facets) -> Option<&TransactionFacts> {
     let period = &facets.period.as_ref()?.value;
     facets.transactions.get(&*period.transaction_key())
+}
+
+/// The running period, from its start on: where the store gives only a bound for that, from the latest end of an earlier
+/// one that is known.
+pub fn period_of(facets: &Facets) -> Option<Period> {
+    let Dated { value: period, stamp } = facets.period.as_ref()?;
+    let mut period = period.clone();
+    let is_bound = facets.start_is_bound.as_ref().is_some_and(|bound| bound.value && bound.stamp == *stamp);
+    if let Some(ends_at) = period.ends_at.filter(|_| is_bound) {
+        let key = period.transaction_key();
+        let others = facets.transactions.iter().filter(|(id, _)| **id != *key);
+        let ends = others.filter_map(|(_, known)| known.period.as_ref()?.value.ends_at);
+        let began = ends.filter(|end| *end < ends_at).max();
+        period.starts_at = began.map_or(period.starts_at, |began| began.max(period.starts_at));
+    }
+    Some(period)
 }
 
 /// When the period ends, extensions included. `None`: never, or the store said later than that end that it runs on
@@ -178,16 +194,31 @@ fn unless_over(purchase: &Purchase, end: Option<Timestamp>, state: State) -> Sta
 
 /// A pause that is planned or runs. One that was said before a period began that runs now is an earlier one, unless the
 /// store named it again.
-pub fn pause_of(facets: &Facets) -> Option<(&Pause, &Stamp)> {
+pub fn pause_of(facets: &Facets) -> Option<(Pause, Stamp)> {
+    if let Some((changed_at, is_planned)) = pause_changed(facets) {
+        let stamp = Stamp { as_of: changed_at, origin: Origin::Notification, by: "".into() };
+        return is_planned.then_some((Pause { starts_at: None, resumes_at: None }, stamp));
+    }
     let Some(Dated { value: Some(pause), stamp }) = &facets.pause else { return None };
-    let overtaken = match (&facets.standing, &facets.period) {
+    let overtaken = match (&facets.standing, period_of(facets)) {
         (Some(Dated { value: Standing::Active, stamp: spoken }), Some(period)) => {
-            let planned_later = pause.starts_at.is_some_and(|at| at > period.value.starts_at);
-            spoken > stamp && period.value.starts_at > stamp.as_of && !planned_later
+            let planned_later = pause.starts_at.is_some_and(|at| at > period.starts_at);
+            spoken > stamp && period.starts_at > stamp.as_of && !planned_later
         }
         (Some(_) | None, _) => false,
     };
-    (!overtaken).then_some((pause, stamp))
+    (!overtaken).then(|| (pause.clone(), stamp.clone()))
+}
+
+/// When the plan of a pause changed last within the running period, after the store's last word on a pause, and whether
+/// there is one since.
+fn pause_changed(facets: &Facets) -> Option<(Timestamp, bool)> {
+    let since = period_of(facets).map(|period| period.starts_at);
+    let spoken = stamp_of(&facets.pause).map(|stamp| stamp.as_of);
+    let counts = |at: &&Timestamp| since.is_none_or(|since| **at >= since) && spoken.is_none_or(|spoken| **at > spoken);
+    let changes = facets.pause_changed_at.iter().filter(counts);
+    let newest = changes.clone().next_back()?;
+    Some((*newest, changes.count() % 2 == 1))
 }
 
 /// When a planned pause begins: as told, else with the end of the period.
@@ -204,7 +235,7 @@ fn pause_has_begun(purchase: &Purchase) -> bool {
         (Some(starts_at), standing) => {
             let settled = purchase.settled_until.is_some_and(|settled| settled >= starts_at);
             match standing {
-                Some(standing) if *stamp < standing.stamp => settled && standing.stamp.as_of < starts_at,
+                Some(standing) if stamp < standing.stamp => settled && standing.stamp.as_of < starts_at,
                 Some(_) | None => settled || stamp.as_of >= starts_at,
             }
         }

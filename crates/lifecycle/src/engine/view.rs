@@ -20,7 +20,7 @@ pub fn view(purchase: &Purchase, catalogue: &Catalogue) -> PurchaseView {
     };
     let renews = match kind {
         Kind::Subscription => facets.will_renew.as_ref().map(|will_renew| will_renew.value),
-        Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing | Kind::Grant => None,
+        Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing | Kind::Grant | Kind::Temporary => None,
     };
     let first = purchase.first_period.as_ref();
     PurchaseView {
@@ -31,7 +31,7 @@ pub fn view(purchase: &Purchase, catalogue: &Catalogue) -> PurchaseView {
         catalogue_id: product.map(|product| product.id),
         product_name: product.and_then(|product| product.name.clone()),
         entitlements,
-        period: facets.period.as_ref().map(|period| period.value.clone()),
+        period: state::period_of(facets),
         transaction_id: state::current_transaction(facets)
             .and_then(|known| known.store_id.as_ref().map(|store_id| store_id.value.clone())),
         period_type: facets.period_type.as_ref().map(|period_type| period_type.value),
@@ -39,7 +39,7 @@ pub fn view(purchase: &Purchase, catalogue: &Catalogue) -> PurchaseView {
         will_renew: renews,
         offer: state::offer_of(facets),
         grace_ends_at: state::end_of_grace(facets),
-        pause: state::pause_of(facets).map(|(pause, _)| pause.clone()),
+        pause: state::pause_of(facets).map(|(pause, _)| pause),
         pending: state::pending_of(purchase).cloned(),
         extended_until: state::cleared(&facets.extended_until).copied(),
         cancel_reason: state::cancel_reason_of(facets),

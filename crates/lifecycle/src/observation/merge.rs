@@ -1,7 +1,7 @@
 //! How what is newly said joins what is known: the larger stamp wins, facet by facet, so that arrival order does not
 //! matter.
 
-use super::{Dated, Facets, MAX_MOVES, RefundStatus, Rounds, TransactionFacts};
+use super::{Dated, Facets, MAX_MOVES, MAX_PAUSE_CHANGES, RefundStatus, Rounds, TransactionFacts};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,6 +121,7 @@ impl Facets {
         let mut taken = newer(&mut self.kind, &other.kind);
         taken |= newer(&mut self.standing, &other.standing);
         taken |= newer(&mut self.period, &other.period);
+        taken |= newer(&mut self.start_is_bound, &other.start_is_bound);
         taken |= newer(&mut self.period_type, &other.period_type);
         taken |= newer(&mut self.product, &other.product);
         taken |= newer(&mut self.offer, &other.offer);
@@ -131,12 +132,15 @@ impl Facets {
         taken |= newer(&mut self.grace_ends_at, &other.grace_ends_at);
         taken |= newer(&mut self.billing_retry, &other.billing_retry);
         taken |= newer(&mut self.pause, &other.pause);
+        taken |= self.absorb_pause_changes(other);
         taken |= newer(&mut self.pending, &other.pending);
         taken |= newer(&mut self.extended_until, &other.extended_until);
         taken |= newer(&mut self.price_increase, &other.price_increase);
         taken |= newer(&mut self.owner, &other.owner);
         taken |= newer(&mut self.family_shared, &other.family_shared);
         taken |= newer(&mut self.country, &other.country);
+        taken |= newer(&mut self.ask_with, &other.ask_with);
+        taken |= newer(&mut self.entitlement_id, &other.entitlement_id);
         taken |= newer_by_key(&mut self.attributes, &other.attributes);
         for (id, facts) in &other.transactions {
             taken |= match self.transactions.get_mut(id) {
@@ -150,6 +154,18 @@ impl Facets {
             };
         }
         taken | self.absorb_period(other)
+    }
+
+    fn absorb_pause_changes(&mut self, other: &Facets) -> bool {
+        let known = self.pause_changed_at.len();
+        self.pause_changed_at.extend(&other.pause_changed_at);
+        let taken = self.pause_changed_at.len() > known;
+        while self.pause_changed_at.len() > MAX_PAUSE_CHANGES {
+            // Two at a time: what is left means the same.
+            self.pause_changed_at.pop_first();
+            self.pause_changed_at.pop_first();
+        }
+        taken
     }
 
     /// A period that ran is a transaction even if a later one is in force, so that periods can be counted in any order.

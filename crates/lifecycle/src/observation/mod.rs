@@ -154,6 +154,9 @@ pub struct TransactionFacts {
 /// How many movements of money are kept of one refund; more than a few are a sender that says the same all the time.
 pub const MAX_MOVES: usize = 16;
 
+/// How many changes of a pause's plan are kept; a customer makes one or two in a period.
+pub const MAX_PAUSE_CHANGES: usize = 32;
+
 /// How often money moved with one refund: it may be reversed, and given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rounds {
@@ -194,6 +197,10 @@ pub struct Facets {
     /// The running period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<Dated<Period>>,
+    /// The store gives no start of the period: its `starts_at` is only a moment before which it did not begin. It began with
+    /// the end of the one before, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_is_bound: Option<Dated<bool>>,
     /// How it was paid for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period_type: Option<Dated<PeriodType>>,
@@ -224,6 +231,10 @@ pub struct Facets {
     /// A pause, planned or running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<Dated<Option<Pause>>>,
+    /// When the plan of a pause changed, where the store says no more than that: within a period the first change makes a
+    /// plan, the next withdraws it. The newest [`MAX_PAUSE_CHANGES`] stay.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub pause_changed_at: BTreeSet<Timestamp>,
     /// A product that will be in force later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<Dated<Option<PendingProduct>>>,
@@ -242,12 +253,33 @@ pub struct Facets {
     /// ISO 3166 alpha-2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<Dated<Option<String>>>,
+    /// What the store is asked with, where the lasting id alone does not do (the newest Play token; Amazon's user and newest
+    /// receipt), in the source's own words. Nothing is told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask_with: Option<Dated<String>>,
+    /// The store's own id of the right to use it, where that is a thing of its own beside the purchase (Discord's entitlement).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entitlement_id: Option<Dated<String>>,
     /// Attributes of the customer, dated one by one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Dated<String>>,
     /// Transactions by the store's id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub transactions: BTreeMap<String, TransactionFacts>,
+}
+
+impl Facets {
+    /// Leaves out how a purchase stands, facet by facet, where `known` says it: what a store says of an id that it has replaced
+    /// is about what was paid under that id, not about the purchase that goes on under another.
+    #[must_use]
+    pub fn yielding_to(mut self, known: &Facets) -> Facets {
+        macro_rules! leave_out {
+            ($($facet:ident)*) => { $(if known.$facet.is_some() { self.$facet = None; })* };
+        }
+        leave_out!(standing period period_type product offer next_offer will_renew cancel_reason expiration_reason);
+        leave_out!(grace_ends_at billing_retry pause pending extended_until price_increase);
+        self
+    }
 }
 
 /// What a store says about one purchase at one moment.
@@ -273,6 +305,13 @@ pub struct Observation {
     /// From history, not live: destinations may treat it differently.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backfill: bool,
+    /// The lasting id that the store knew this purchase by before: a Play token or an Amazon receipt that was replaced by
+    /// `key`'s. From then on the purchase is known by either. The engine does not look at it; who does is `hub/commit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// Found by us, where the store told nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detected_by: Option<DetectedBy>,
 }
 
 impl Observation {

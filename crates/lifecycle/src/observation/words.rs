@@ -49,6 +49,9 @@ closed_set! {
         NonRenewing = "non_renewing",
         /// An entitlement given by hand (lifecycle.md section 12).
         Grant = "grant",
+        /// What a claimed purchase would unlock, while its store cannot say whether it is one: ends when the store answers,
+        /// and after a day at last. No source tells of it.
+        Temporary = "temporary",
     }
 }
 
@@ -216,6 +219,14 @@ closed_set! {
         Answer = "answer",
         /// A command of the operator.
         Command = "command",
+    }
+}
+
+closed_set! {
+    /// How something was found that the store did not tell.
+    pub enum DetectedBy {
+        /// By comparing what is known with the store's own API or history.
+        Reconcile = "reconcile",
     }
 }
 

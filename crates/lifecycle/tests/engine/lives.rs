@@ -20,7 +20,7 @@
 use crate::world::{Shop, Told, World};
 use paidup_lifecycle::catalogue::grant_product_id;
 use paidup_lifecycle::engine::transitions::table;
-use paidup_lifecycle::engine::{Input, grants};
+use paidup_lifecycle::engine::{Input, grants, temporary};
 use paidup_lifecycle::event::Event;
 use paidup_lifecycle::ids::PurchaseId;
 use paidup_lifecycle::money::Money;
@@ -160,6 +160,8 @@ struct RawFacets {
     reason: Option<Reason>,
     grace: Option<Timestamp>,
     pause: Option<Option<Pause>>,
+    pause_changed: bool,
+    start_is_bound: bool,
     pending: Option<Option<PendingProduct>>,
     extended: Option<Timestamp>,
     refund: Option<(String, String, RefundFact)>,
@@ -208,6 +210,8 @@ impl Reader {
                 facets.pause = Some(Some(Pause { starts_at, resumes_at }));
             }
             "no-pause" => facets.pause = Some(None),
+            "pause-changed" => facets.pause_changed = true,
+            "from-before" => facets.start_is_bound = true,
             "pending" => {
                 let product_id = words.need().to_owned();
                 let effective_at = words.take("at").then(|| words.time());
@@ -259,6 +263,10 @@ impl Reader {
             let starts_at = raw.from.unwrap_or(now);
             let period = Period { transaction_id: raw.transaction.clone(), starts_at, ends_at: raw.until };
             facets.period = dated(Some(period), &stamp);
+            facets.start_is_bound = dated(raw.start_is_bound.then_some(true), &stamp);
+        }
+        if raw.pause_changed {
+            facets.pause_changed_at.insert(self.observed_at);
         }
         let price = dated(raw.price.map(Some), &stamp);
         let mut transaction = TransactionFacts { price, ..TransactionFacts::default() };
@@ -283,6 +291,8 @@ impl Reader {
             about_transaction: None,
             facets,
             backfill: self.backfill,
+            replaces: None,
+            detected_by: None,
         };
         Said { observation, owner: self.owner }
     }
@@ -473,6 +483,22 @@ fn play(world: &mut World, line: &str, number: usize, said: &mut Vec<Said>, free
             let product_id = grant_product_id(entitlement, "custom");
             let grant = grants::Grant { product_id, starts_at: now, ends_at, period_type };
             let observation = grants::given(World::key(&shop), id, now, &grant, is_new);
+            world.give(&shop, &Input::Observed(observation), None, now)
+        }
+        "claimed" => {
+            *free = false;
+            words.need();
+            let product_id = words.need().to_owned();
+            words.need();
+            let what = temporary::Temporary { product_id, starts_at: now, ends_at: words.time() };
+            let store = world.shops[&shop].store;
+            let observation = temporary::given(World::key(&shop), store, id, now, &what);
+            world.give(&shop, &Input::Observed(observation), None, now)
+        }
+        "unconfirmed" => {
+            *free = false;
+            let store = world.shops[&shop].store;
+            let observation = temporary::ended(World::key(&shop), store, id, now);
             world.give(&shop, &Input::Observed(observation), None, now)
         }
         "removed" => {

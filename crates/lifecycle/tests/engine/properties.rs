@@ -38,6 +38,8 @@ struct Saying {
     pause: Option<Option<(Option<i64>, Option<i64>)>>,
     pending: Option<Option<(usize, Option<i64>)>>,
     extended: Option<Option<i64>>,
+    pause_changed: Option<bool>,
+    start_is_bound: Option<bool>,
     price: Option<(u8, i64)>,
     refund: Option<(u8, u8, RefundStatus, Option<bool>)>,
     failure: Option<(u8, u8)>,
@@ -79,10 +81,11 @@ fn saying() -> impl Strategy<Value = Saying> {
         maybe(4, (0..5u8, 0..2u8, one_of(RefundStatus::ALL), maybe(2, any::<bool>()))),
         maybe(6, (0..5u8, 0..3u8)),
         maybe(5, 0..OWNERS.len()),
+        (maybe(6, Just(true)), maybe(4, any::<bool>())),
     );
     (first, second).prop_map(|(first, second)| {
         let (at, hint, origin, standing, period, product, offer, period_type, will_renew) = first;
-        let (grace, pause, pending, extended, price, refund, failure, owner) = second;
+        let (grace, pause, pending, extended, price, refund, failure, owner, marks) = second;
         Saying {
             at,
             hint,
@@ -97,6 +100,8 @@ fn saying() -> impl Strategy<Value = Saying> {
             pause,
             pending,
             extended,
+            pause_changed: marks.0,
+            start_is_bound: marks.1,
             price,
             refund,
             failure,
@@ -138,6 +143,8 @@ impl Saying {
         let pause =
             |(from, until): (Option<i64>, Option<i64>)| Pause { starts_at: from.map(day), resumes_at: until.map(day) };
         facets.pause = put(self.pause.map(|told| told.map(pause)), &stamp);
+        facets.pause_changed_at = self.pause_changed.map(|_| day(self.at)).into_iter().collect();
+        facets.start_is_bound = put(self.start_is_bound.filter(|_| facets.period.is_some()), &stamp);
         let pending = |(index, at): (usize, Option<i64>)| PendingProduct {
             product_id: PRODUCTS[index].to_owned(),
             effective_at: at.map(day),
@@ -156,6 +163,8 @@ impl Saying {
             about_transaction: None,
             facets,
             backfill: false,
+            replaces: None,
+            detected_by: None,
         }
     }
 
@@ -377,6 +386,8 @@ fn a_long_life_stays_small() {
             about_transaction: None,
             facets,
             backfill: false,
+            replaces: None,
+            detected_by: None,
         }
     };
     for number in 0..200 {

@@ -72,6 +72,7 @@ impl Walker {
             had_before: false,
             owner_ids: &[],
             new_owner_ids: &[],
+            merges: false,
         };
         let input = match taken {
             Move::Tick => Input::Tick,
@@ -123,6 +124,8 @@ impl Walker {
             about_transaction: None,
             facets,
             backfill: false,
+            replaces: None,
+            detected_by: None,
         }
     }
 

@@ -108,6 +108,7 @@ impl World {
             had_before: settings.had_before,
             owner_ids: &owner_ids,
             new_owner_ids: &new_owner_ids,
+            merges: false,
         };
         let seq = purchase.seq;
         let outcome = advance(purchase, input, &context, now);

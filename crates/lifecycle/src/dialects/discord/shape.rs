@@ -24,6 +24,8 @@ pub struct SubscriptionShape {
     pub renewal_sku_id: Option<Snowflake>,
     /// Whether it gives its entitlement now.
     pub is_entitled: bool,
+    /// The entitlement's own id, where Discord sold it.
+    pub native_entitlement: Option<Snowflake>,
     /// First moment of the running (or last) period.
     pub period_starts_at: Timestamp,
     /// First moment after it. Discord has no period without an end: one without is said to end at `Timestamp::MAX`.
@@ -39,6 +41,8 @@ pub struct SubscriptionShape {
 /// An Entitlement without its ids. <https://discord.com/developers/docs/resources/entitlement#entitlement-object>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntitlementShape {
+    /// Its own id, where Discord sold it.
+    pub native: Option<Snowflake>,
     /// What may be used.
     pub sku_id: Snowflake,
     /// How it came about.
@@ -177,7 +181,7 @@ pub fn skus(catalogue: &Catalogue) -> Vec<SkuShape> {
     let of_product = |product: &Product| {
         let sku_type = match product.kind {
             Some(Kind::Consumable) => SkuType::Consumable,
-            Some(Kind::NonConsumable | Kind::NonRenewing | Kind::Grant) => SkuType::Durable,
+            Some(Kind::NonConsumable | Kind::NonRenewing | Kind::Grant | Kind::Temporary) => SkuType::Durable,
             Some(Kind::Subscription) | None => SkuType::Subscription,
         };
         let name = product.name.clone().unwrap_or_else(|| product.product_id.clone());
@@ -217,12 +221,19 @@ pub fn subscription(purchase: &Purchase, catalogue: &Catalogue) -> Option<Subscr
         sku_id,
         renewal_sku_id: renews(&view).then_some(next),
         is_entitled: view.state.has_access(),
+        native_entitlement: native_entitlement(purchase),
         period_starts_at,
         period_ends_at,
         status: status(&view),
         canceled_at: canceled_at(&view),
         country: view.country,
     })
+}
+
+/// The id that Discord gave the entitlement: those of what it sold are kept.
+fn native_entitlement(purchase: &Purchase) -> Option<Snowflake> {
+    let told = purchase.facets.entitlement_id.as_ref().filter(|_| purchase.store == Store::Discord)?;
+    Snowflake::native(&told.value)
 }
 
 /// Whether it is to be charged again. Stores that say nothing of it renew.
@@ -254,9 +265,10 @@ pub fn entitlement(purchase: &Purchase, catalogue: &Catalogue) -> Option<Entitle
         (Environment::Production, Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing) => {
             EntitlementType::Purchase
         }
-        (Environment::Production, Kind::Grant) => EntitlementType::DeveloperGift,
+        (Environment::Production, Kind::Grant | Kind::Temporary) => EntitlementType::DeveloperGift,
     };
     Some(EntitlementShape {
+        native: native_entitlement(purchase),
         sku_id: sku_of(purchase, catalogue)?,
         entitlement_type,
         deleted: purchase.state == State::Revoked,

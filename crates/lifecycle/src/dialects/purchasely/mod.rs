@@ -121,6 +121,7 @@ pub const fn family(event_type: EventType) -> Family {
         | E::OneTimeExpired
         | E::PromoGranted
         | E::PromoRevoked
+        | E::TemporaryEntitlementGranted
         | E::PaymentFailed
         | E::RefundRequested
         | E::RefundDeclined
@@ -145,7 +146,7 @@ pub const fn is_extension(event_type: EventType) -> bool {
 pub fn status(purchase: &PurchaseView) -> Option<SubscriptionStatus> {
     match purchase.kind {
         Kind::Subscription | Kind::Grant => {}
-        Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing => return None,
+        Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing | Kind::Temporary => return None,
     }
     match purchase.state {
         State::None | State::Pending => None,
@@ -190,7 +191,7 @@ pub const fn purchase_type(kind: Kind) -> PurchaseType {
         Kind::Subscription => PurchaseType::RenewingSubscription,
         Kind::Consumable => PurchaseType::Consumable,
         Kind::NonConsumable => PurchaseType::NonConsumable,
-        Kind::NonRenewing | Kind::Grant => PurchaseType::NonRenewingSubscription,
+        Kind::NonRenewing | Kind::Grant | Kind::Temporary => PurchaseType::NonRenewingSubscription,
     }
 }
 

@@ -14,7 +14,11 @@ use serde_json::{Map, Value, json};
 /// The body of the POST: `{"api_version": "1.0", "event": {...}}`.
 #[must_use]
 pub fn body(event: &Event, message: &Message) -> Value {
-    let fields = if message.rc_type == RcType::Transfer { transfer(event, message) } else { purchase(event, message) };
+    let fields = match message.rc_type {
+        RcType::Transfer => transfer(event, message),
+        RcType::TemporaryEntitlementGrant => temporary(event, message),
+        _ => purchase(event, message), // the others are about a purchase
+    };
     json!({ "api_version": "1.0", "event": fields })
 }
 
@@ -74,6 +78,25 @@ fn transfer(event: &Event, message: &Message) -> Map<String, Value> {
     fields.insert("transferred_from".into(), json!(event.details.transferred_from));
     fields.insert("transferred_to".into(), json!(event.details.transferred_to));
     fields
+}
+
+/// What the documentation guarantees: RevenueCat's sample has fewer fields still, and neither environment nor first id.
+fn temporary(event: &Event, message: &Message) -> Map<String, Value> {
+    let all = purchase(event, message);
+    let told = [
+        "type",
+        "id",
+        "event_timestamp_ms",
+        "store",
+        "app_id",
+        "app_user_id",
+        "purchased_at_ms",
+        "expiration_at_ms",
+        "product_id",
+        "entitlement_ids",
+        "transaction_id",
+    ];
+    all.into_iter().filter(|(name, _)| told.contains(&name.as_str())).collect()
 }
 
 fn purchase(event: &Event, message: &Message) -> Map<String, Value> {
@@ -218,6 +241,7 @@ fn own_fields(event: &Event, message: &Message, purchase: &PurchaseView, fields:
         | RcType::Transfer
         | RcType::SubscriptionExtended
         | RcType::RefundReversed
+        | RcType::TemporaryEntitlementGrant
         | RcType::PriceIncreaseConsentRequired
         | RcType::PriceIncreaseConsentApproved
         | RcType::Test => {}

@@ -99,6 +99,7 @@ fn name(event: &Event, message: &Message, outlet: Outlet) -> Option<IntegrationE
         | RcType::SubscriptionPaused
         | RcType::Transfer
         | RcType::SubscriptionExtended
+        | RcType::TemporaryEntitlementGrant
         | RcType::RefundReversed
         | RcType::PriceIncreaseConsentRequired
         | RcType::PriceIncreaseConsentApproved

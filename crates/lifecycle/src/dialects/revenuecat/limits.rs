@@ -43,6 +43,7 @@ pub const fn is_told_by(rc_type: RcType, store: Store) -> bool {
         | RcType::Renewal
         | RcType::BillingIssue
         | RcType::Transfer
+        | RcType::TemporaryEntitlementGrant
         | RcType::SubscriptionExtended => !matches!(column, Column::Promo),
         RcType::Uncancellation => matches!(column, Column::AppStore | Column::Play | Column::Amazon),
         RcType::ProductChange => matches!(column, Column::AppStore | Column::Play | Column::Stripe),

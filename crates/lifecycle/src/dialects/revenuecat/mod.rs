@@ -53,6 +53,8 @@ closed_set! {
         Transfer = "TRANSFER",
         /// The period's end moved later without a charge.
         SubscriptionExtended = "SUBSCRIPTION_EXTENDED",
+        /// Access while a store cannot say whether a purchase is one.
+        TemporaryEntitlementGrant = "TEMPORARY_ENTITLEMENT_GRANT",
         /// A refund was undone.
         RefundReversed = "REFUND_REVERSED",
         /// A higher price waits for the customer's consent.

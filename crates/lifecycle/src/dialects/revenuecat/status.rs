@@ -94,7 +94,7 @@ pub fn status_of(purchase: &Standing) -> Option<Status> {
     let is_grant = match purchase.kind {
         Kind::Subscription => false,
         Kind::Grant => true,
-        Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing => return None,
+        Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing | Kind::Temporary => return None,
     };
     let period = rc_period(purchase.kind, purchase.period_type, purchase.offer, purchase.price);
     match purchase.state {

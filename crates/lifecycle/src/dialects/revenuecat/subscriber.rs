@@ -103,7 +103,7 @@ impl<'a> Row<'a> {
     /// Whether it is in RevenueCat's list of subscriptions, where grants are too.
     const fn is_subscription(&self) -> bool {
         match self.view.kind {
-            Kind::Subscription | Kind::Grant => true,
+            Kind::Subscription | Kind::Grant | Kind::Temporary => true,
             Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing => false,
         }
     }

@@ -72,6 +72,8 @@ pub enum When {
     NotOfEarlierPeriod,
     /// The purchase is a grant.
     Grant,
+    /// The purchase went to another person. (RevenueCat tells nothing of two customers who become one.)
+    NotMerged,
 }
 
 /// Which reason a message carries.
@@ -154,7 +156,7 @@ const CANCELLED: Cell = cell(RcType::Cancellation);
 const REFUNDED: Cell = CANCELLED.because(Reason::CustomerSupport).price(Price::PaidBack);
 const EXPIRED: Cell = cell(RcType::Expiration).when(When::AccessEnds);
 const FAILED: Cell = cell(RcType::BillingIssue);
-const TRANSFERRED: Cell = cell(RcType::Transfer);
+const TRANSFERRED: Cell = cell(RcType::Transfer).when(When::NotMerged);
 const PLAN_CHANGED: &[Cell] = &[
     cell(RcType::ProductChange).when(When::ChangedAtOnce).shows(Shows::Before),
     RENEWED.say(Say::ChangedPlan).when(When::ChangeTellsCharge),
@@ -226,6 +228,7 @@ pub const fn row(event_type: EventType) -> Row {
         E::PromoRevoked => {
             ends![CANCELLED.because(Reason::DeveloperInitiated), EXPIRED.because(Reason::DeveloperInitiated)]
         }
+        E::TemporaryEntitlementGranted => tells![cell(RcType::TemporaryEntitlementGrant)],
         // RevenueCat tells one BILLING_ISSUE until the next renewal, not one per attempt.
         E::PaymentFailed => NONE,
         E::RefundRequested | E::RefundDeclined => NONE,
@@ -304,6 +307,7 @@ impl When {
             }
             When::NotOfEarlierPeriod => beside(EventType::Activate) || is_about_latest_period(event) != Some(false),
             When::Grant => event.purchase.kind == Kind::Grant,
+            When::NotMerged => event.details.merged != Some(true),
         }
     }
 }

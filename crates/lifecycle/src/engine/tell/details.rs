@@ -6,14 +6,18 @@ use crate::engine::change::Change;
 use crate::engine::classify::{self, Face, Step, stage};
 use crate::engine::facts::{self, Fact};
 use crate::engine::state;
-use crate::event::{Details, EventType};
+use crate::event::{Details, EventType, PurchaseView};
 use crate::observation::{Hint, OfferType};
 use crate::purchase::{Held, State};
 
 impl Bundle<'_> {
     pub(super) fn details(&self, step: &Step, event: EventType) -> Details {
         let (before, after) = (&self.teller.before, &self.teller.after);
-        let mut details = Details { cancellation_told: Some(self.cancellation_told), ..Details::default() };
+        let mut details = Details {
+            cancellation_told: Some(self.cancellation_told),
+            detected_by: self.teller.why.detected_by,
+            ..Details::default()
+        };
         if !self.is_first {
             details.previous_offer_type = self.previous_offer(step);
         }
@@ -63,6 +67,7 @@ impl Bundle<'_> {
         if matches!(step.change, Change::Transferred | Change::TransferredOnce) {
             details.transferred_from = self.teller.context.owner_ids.to_vec();
             details.transferred_to = self.teller.context.new_owner_ids.to_vec();
+            details.merged = self.teller.context.merges.then_some(true);
         }
         details
     }
@@ -114,6 +119,15 @@ impl Bundle<'_> {
         let old = self.previous_offer(step)?;
         let to_paid = old == OfferType::FreeTrial && self.is_trial_conversion(step);
         (to_paid || self.current_offer(step).is_none()).then_some(old)
+    }
+
+    /// The end that is told now is a later period's, whose own start was never heard of: how the offer ended nobody knows,
+    /// and most such periods were paid for.
+    pub(super) fn offer_is_long_past(&self) -> bool {
+        let (before, after) = (&self.teller.before.view, &self.teller.after.view);
+        let is_over = matches!(after.state, State::Expired | State::Revoked);
+        let starts = |view: &PurchaseView| view.period.as_ref().map(|period| period.starts_at);
+        is_over && starts(before).is_some_and(|old| starts(after).is_some_and(|new| new > old))
     }
 
     /// A configured rank wins over the store's word (lifecycle.md section 7).

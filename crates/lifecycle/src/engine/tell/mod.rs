@@ -107,7 +107,7 @@ impl Bundle<'_> {
                     }
                 }
                 Emit::OfferNotConverted => {
-                    if let Some(offer) = self.teller.before.offer {
+                    if let Some(offer) = self.teller.before.offer.filter(|_| !self.offer_is_long_past()) {
                         self.push(row, step, not_converted(offer), None, step.face);
                     }
                 }

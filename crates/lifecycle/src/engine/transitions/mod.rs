@@ -13,7 +13,7 @@ pub use ignored::IGNORED;
 use super::change::Change;
 use crate::event::{Edge, EventType};
 use crate::purchase::State;
-use others::{FACTS, GRANTS, ONCE};
+use others::{FACTS, GRANTS, ONCE, TEMPORARY};
 use rows::{ENDINGS, PLANS, RUN, STARTS};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -101,7 +101,8 @@ mod states {
     pub(super) const NOT_EXPIRED: &[State] = &[Unknown, Pending, Active, Grace, BillingRetry, Paused, Revoked];
 }
 
-static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| [STARTS, ENDINGS, PLANS, RUN, ONCE, GRANTS, FACTS].concat());
+static TABLE: LazyLock<Vec<Row>> =
+    LazyLock::new(|| [STARTS, ENDINGS, PLANS, RUN, ONCE, GRANTS, TEMPORARY, FACTS].concat());
 
 /// All rows.
 #[must_use]

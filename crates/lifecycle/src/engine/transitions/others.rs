@@ -135,6 +135,45 @@ pub(super) const GRANTS: &[Row] = &[
     ),
 ];
 
+pub(super) const TEMPORARY: &[Row] = &[
+    at(
+        "revenuecat section 2",
+        row(
+            "T1",
+            "temporary entitlement",
+            &[Unknown],
+            C::TemporaryGranted,
+            "claimed, and its store cannot be asked",
+            Some(Active),
+            &[BEGAN, Tell(E::TemporaryEntitlementGranted)],
+        ),
+    ),
+    at(
+        "revenuecat section 3",
+        row(
+            "T2",
+            "temporary entitlement over",
+            &[Active],
+            C::TemporaryEnded,
+            "the store says that it is none, or a day has passed",
+            Some(Expired),
+            &[ENDED],
+        ),
+    ),
+    at(
+        "revenuecat section 3",
+        row(
+            "T3",
+            "temporary entitlement replaced",
+            &[Active],
+            C::TemporaryReplaced,
+            "the store says that it is one",
+            Some(Expired),
+            &[Deactivate(Edge::Replaced)],
+        ),
+    ),
+];
+
 pub(super) const FACTS: &[Row] = &[
     row(
         "6",

@@ -94,6 +94,7 @@ const CELLS: &str = "
     PROMO_GRANTED                             | NP.G
     PROMO_GRANTED @trial_grant                | NP.G
     PROMO_REVOKED                             | CA/D.G EX/D.G
+    TEMPORARY_ENTITLEMENT_GRANTED             | TG        | TG      | TG      | TG      | -       | TG
     PAYMENT_FAILED                            | -
     REFUND_REQUESTED                          | -
     REFUND_DECLINED                           | -

@@ -67,6 +67,8 @@ impl Life {
             about_transaction: None,
             facets: says.facets,
             backfill: false,
+            replaces: None,
+            detected_by: None,
         };
         self.takes(on, &Input::Observed(observation))
     }
@@ -80,6 +82,7 @@ impl Life {
             had_before: false,
             owner_ids: &[],
             new_owner_ids: &[],
+            merges: false,
         };
         let outcome = engine::advance(self.purchase.clone(), input, &context, day(on));
         let sealing = Sealing { catalogue: &self.catalogue, entry: self.entry, now: day(on), first_index: 0 };

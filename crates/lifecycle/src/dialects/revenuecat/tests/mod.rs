@@ -180,6 +180,7 @@ fn code(message: &Message) -> String {
         RcType::ProductChange => "PC",
         RcType::Transfer => "TR",
         RcType::SubscriptionExtended => "XT",
+        RcType::TemporaryEntitlementGrant => "TG",
         RcType::RefundReversed => "RR",
         RcType::PriceIncreaseConsentRequired => "PR",
         RcType::PriceIncreaseConsentApproved => "PA",
