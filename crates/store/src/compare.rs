@@ -92,7 +92,7 @@ fn name(table: DerivedTable, key: &[u8]) -> String {
     let id = || <[u8; 16]>::try_from(key).unwrap_or_default();
     match table {
         DerivedTable::Events => format!("position {}", u64::from_be_bytes(key.try_into().unwrap_or_default())),
-        DerivedTable::Purchases => paidup_lifecycle::ids::PurchaseId(id()).to_string(),
+        DerivedTable::Purchases | DerivedTable::PurchaseOtherIds => paidup_lifecycle::ids::PurchaseId(id()).to_string(),
         DerivedTable::Customers => paidup_lifecycle::ids::CustomerId(id()).to_string(),
         DerivedTable::Aliases => String::from_utf8_lossy(key).into_owned(),
         DerivedTable::Catalogue => "the catalogue".to_owned(),

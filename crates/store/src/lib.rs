@@ -6,23 +6,31 @@
 //! (sources, destinations, progress, keys) has plain calls, which ride on the same group commit.
 
 pub mod backfills;
+pub mod claims;
 mod compare;
 #[cfg(test)]
 mod conformance;
+mod digests;
+mod lately;
 mod pack;
+mod postgres;
+mod queue;
+pub mod reconciles;
 pub mod records;
 mod sqlite;
 
 use backfills::Backfills;
+use claims::{ClaimRecord, Claims};
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::ids::{
-    ApiKeyId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId, SourceId,
+    ApiKeyId, ClaimId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId, SourceId,
 };
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
+use reconciles::Reconciles;
 use records::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -50,7 +58,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// Opens the store that a URL names: `sqlite:paidup.db`.
+/// Opens the store that a URL names: `sqlite:paidup.db`, `postgres://user:password@host/name`.
 pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(StoreError::Unavailable(format!("{SCHEMES}; this is none")));
@@ -69,14 +77,17 @@ pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, Sto
             Ok(Arc::new(store))
         }
         "postgres" | "postgresql" => {
-            let detail = "PostgreSQL is not available in this version; use sqlite:paidup.db";
-            Err(StoreError::Unavailable(detail.to_owned()))
+            let url = url.to_owned();
+            let opened = tokio::task::spawn_blocking(move || postgres::PostgresStore::open(&url, &options));
+            let store =
+                opened.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))??;
+            Ok(Arc::new(store))
         }
         other => Err(StoreError::Unavailable(format!("{SCHEMES}, not {other:?}"))),
     }
 }
 
-const SCHEMES: &str = "a database URL begins with sqlite:";
+const SCHEMES: &str = "a database URL begins with sqlite: or postgres:";
 
 /// What a store call answers with.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -125,7 +136,7 @@ pub struct Refused {
 /// What a decision wants to see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wants {
-    /// Purchases; their customers come along.
+    /// Purchases, by their id or any other id of theirs; their customers come along.
     pub purchases: Vec<PurchaseId>,
     /// Customers by id.
     pub customers: Vec<CustomerId>,
@@ -135,6 +146,10 @@ pub struct Wants {
     pub notifications: Vec<NotificationId>,
     /// The question that waits about this purchase.
     pub question_of: Option<PurchaseId>,
+    /// Claims.
+    pub claims: Vec<ClaimId>,
+    /// Lookups whose waiting claims come along.
+    pub claims_for: Vec<LookupId>,
 }
 
 /// What there was before.
@@ -148,6 +163,8 @@ pub struct Before {
     pub catalogue: Arc<Catalogue>,
     /// The purchases that are known.
     pub purchases: BTreeMap<PurchaseId, Arc<Purchase>>,
+    /// Wanted ids that are other ids of a purchase, with the purchase's own.
+    pub other_ids: BTreeMap<PurchaseId, PurchaseId>,
     /// The customers that are known: wanted ones, owners of wanted purchases, and whoever those were merged into.
     pub customers: BTreeMap<CustomerId, Arc<Customer>>,
     /// Wanted aliases that are known, with whom they answer as: merges are followed to their end.
@@ -156,6 +173,9 @@ pub struct Before {
     pub notifications: BTreeSet<NotificationId>,
     /// The wanted question, when it waits.
     pub question: Option<QuestionRecord>,
+    /// Wanted claims; those that wait for wanted lookups; and those that wait for wanted purchases which nobody knows. Their
+    /// customers are among `aliases`.
+    pub claims: BTreeMap<ClaimId, ClaimRecord>,
 }
 
 /// What is to be saved, in one transaction.
@@ -167,6 +187,8 @@ pub struct Changes {
     pub journal: Option<JournalRecord>,
     /// Whole rows.
     pub purchases: Vec<Purchase>,
+    /// Other ids under which a purchase is known from now on, with its own.
+    pub other_ids: Vec<(PurchaseId, PurchaseId)>,
     /// Whole rows.
     pub customers: Vec<Customer>,
     /// New aliases. An alias belongs to one customer; setting it again moves it.
@@ -185,6 +207,8 @@ pub struct Changes {
     pub looked_up: Vec<LookupId>,
     /// What answers lookups; wakes those that wait for it.
     pub clues: Vec<ClueRecord>,
+    /// Claims as they are now.
+    pub claims: Vec<ClaimRecord>,
     /// The whole new catalogue, its revision one higher.
     pub catalogue: Option<Catalogue>,
 }
@@ -267,6 +291,9 @@ pub trait Log {
     /// The notifications that a journal entry read, in its order, each as it was kept with that entry (a store that
     /// sends the same id again may have signed other bytes): what a rebuild reads.
     fn entry_notifications(&self, partition: u16, entry: u64) -> Answer<'_, Vec<KeptNotification>>;
+    /// What told these events, each with its purchase. Left out are events that are pruned and those of versions that did
+    /// not note their journal entry.
+    fn causes(&self, events: Vec<(u64, PurchaseId)>) -> Answer<'_, Vec<Cause>>;
     /// Checks every row of the journal and every kept notification against its digests. Names each that does not fit,
     /// with its column; at most `limit`.
     fn verify_journal(&self, limit: usize) -> Answer<'_, Vec<Mismatch>>;
@@ -286,10 +313,15 @@ pub trait Log {
 pub trait People {
     /// By our id or any alias; merged customers answer as the one they were merged into.
     fn customer(&self, id_or_alias: &str) -> Answer<'_, Option<Customer>>;
+    /// Ids of customers that come right before and right after this one in order: what may have been meant.
+    fn aliases_around(&self, alias: &str, limit: usize) -> Answer<'_, Vec<String>>;
     /// A customer's purchases, oldest first, at most `limit`.
     fn purchases_of(&self, customer: CustomerId, limit: usize) -> Answer<'_, Vec<Purchase>>;
     /// One purchase.
     fn purchase(&self, id: PurchaseId) -> Answer<'_, Option<Purchase>>;
+    /// Purchases of a source among the next `scanned` of all purchases after a place. They have no index by source: a walk
+    /// over all is for work that can wait.
+    fn purchases_of_source(&self, source: SourceId, after: Option<i64>, scanned: usize) -> Answer<'_, SourcePage>;
     /// Customers by creation, oldest first; page on with the last one's number.
     fn customers(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, Customer)>>;
     /// Purchases by the ids that they have in Discord's shape, ascending.
@@ -309,14 +341,22 @@ pub trait Agenda {
     fn forget_deadlines(&self, done: Vec<(Timestamp, PurchaseId)>) -> Answer<'_, ()>;
     /// The earliest deadline.
     fn next_deadline(&self) -> Answer<'_, Option<Timestamp>>;
-    /// Questions that may be asked at `now`, earliest first.
-    fn due_questions(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<QuestionRecord>>;
+    /// Sources with a question or lookup that may be asked at `now`, by their ids.
+    fn sources_due(&self, now: Timestamp) -> Answer<'_, Vec<SourceId>>;
+    /// What waits for a source's store, counted.
+    fn waiting(&self, source: SourceId) -> Answer<'_, Waiting>;
+    /// Questions of a source that may be asked at `now`, earliest first.
+    fn due_questions(&self, source: SourceId, now: Timestamp, limit: usize) -> Answer<'_, Vec<QuestionRecord>>;
     /// Asks again later, with the reason.
     fn postpone_question(&self, question: QuestionRecord) -> Answer<'_, ()>;
     /// All that wait, earliest first.
     fn questions(&self, limit: usize) -> Answer<'_, Vec<QuestionRecord>>;
-    /// Lookups that may be asked at `now`, earliest first.
-    fn due_lookups(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<LookupRecord>>;
+    /// Lookups of a source that may be asked at `now`, earliest first.
+    fn due_lookups(&self, source: SourceId, now: Timestamp, limit: usize) -> Answer<'_, Vec<LookupRecord>>;
+    /// One lookup.
+    fn lookup(&self, lookup: LookupId) -> Answer<'_, Option<LookupRecord>>;
+    /// Asks for one that was given up, or waits, at once. Answers it as it stands then; `None`: it is gone.
+    fn retry_lookup(&self, lookup: LookupId, now: Timestamp) -> Answer<'_, Option<LookupRecord>>;
     /// Asks again later, or gives up, with the reason.
     fn postpone_lookup(&self, lookup: LookupRecord) -> Answer<'_, ()>;
     /// It is not wanted any more.
@@ -325,6 +365,8 @@ pub trait Agenda {
     fn lookups(&self, limit: usize) -> Answer<'_, Vec<LookupRecord>>;
     /// What answers lookups of that name in the store's stead.
     fn clue(&self, source: SourceId, name: &str) -> Answer<'_, Option<bytes::Bytes>>;
+    /// Forgets clues that were last written before `before`, in slices; answers how many.
+    fn prune_clues(&self, before: Timestamp) -> Answer<'_, u64>;
 }
 
 /// Sources, destinations, keys.
@@ -386,7 +428,9 @@ pub trait Deliveries {
 }
 
 /// The store, and how it is.
-pub trait Store: Commits + Log + People + Agenda + Setup + Deliveries + Backfills + Send + Sync {
+pub trait Store:
+    Commits + Log + People + Agenda + Setup + Deliveries + Backfills + Claims + Reconciles + Send + Sync
+{
     /// Figures for `/metrics` and `/readyz`.
     fn health(&self) -> Answer<'_, Health>;
     /// Waits until everything that was handed in is durable, then closes. Later calls answer `Unavailable`.

@@ -134,6 +134,36 @@ pub struct Mismatch {
     pub detail: String,
 }
 
+/// What told an event: its journal entry, and what of what was received concerns the event's purchase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The event's place.
+    pub position: u64,
+    /// The journal entry.
+    pub entry: u64,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// The command as JSON.
+    pub input: Bytes,
+    /// What was received, without bodies; at most a few.
+    pub notifications: Vec<NotificationHead>,
+}
+
+/// A notification without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationHead {
+    /// Its id.
+    pub id: NotificationId,
+    /// Who received it.
+    pub source_id: SourceId,
+    /// The store's own id.
+    pub external_id: String,
+    /// The store's name of its type.
+    pub label: String,
+    /// Our time.
+    pub received_at: Timestamp,
+}
+
 closed_set! {
     /// Tables that folding the journal gives.
     pub enum DerivedTable {
@@ -141,6 +171,8 @@ closed_set! {
         Events = "events",
         /// Purchases.
         Purchases = "purchases",
+        /// Other ids of purchases.
+        PurchaseOtherIds = "purchase_other_ids",
         /// Customers.
         Customers = "customers",
         /// Aliases.
@@ -201,6 +233,15 @@ pub struct SnowflakeQuery {
     pub limit: usize,
 }
 
+/// Some purchases of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePage {
+    /// In the order in which they lie.
+    pub purchases: Vec<paidup_lifecycle::purchase::Purchase>,
+    /// Where to go on; `None`: there are no more.
+    pub next: Option<i64>,
+}
+
 /// A question that waits for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuestionRecord {
@@ -219,6 +260,21 @@ pub struct QuestionRecord {
     /// Tries so far.
     pub attempts: u32,
     /// What came of the last one.
+    pub last_error: Option<String>,
+}
+
+/// What waits for a source's store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Questions how purchases stand.
+    pub questions: u64,
+    /// Lookups that will be tried again.
+    pub lookups: u64,
+    /// Lookups that were given up: a person must act.
+    pub given_up: u64,
+    /// Since when the oldest question or lookup waits that was not given up.
+    pub oldest: Option<Timestamp>,
+    /// What came of one of the last tries at those.
     pub last_error: Option<String>,
 }
 
@@ -245,6 +301,8 @@ pub struct LookupRecord {
     pub attempts: u32,
     /// What came of the last one.
     pub last_error: Option<String>,
+    /// It is wanted to compare what is known with the store, not by a notification.
+    pub reconciles: bool,
 }
 
 /// What answers lookups of a name where the store cannot be asked.
@@ -353,6 +411,30 @@ impl DestinationRecord {
     #[must_use]
     pub fn open_gap(&self) -> Option<&Gap> {
         self.gaps.last().filter(|gap| gap.state == GapState::Open)
+    }
+
+    /// What of an open gap lies below where the destination goes on is skipped; the rest will be caught up.
+    pub(crate) fn close_gap(&mut self, before: &Progress, after: &Progress, head: u64) {
+        let Some(open) = self.gaps.pop_if(|gap| gap.state == GapState::Open) else { return };
+        let (behind, left) = (before.behind(head), after.behind(head));
+        if behind > left {
+            let (first, last, events) = (before.cursor + 1, after.cursor, behind - left);
+            self.gaps.push(Gap { first, last, events, state: GapState::Skipped, ..open.clone() });
+        }
+        if left > 0 {
+            let (first, last) = (after.cursor + 1, head);
+            self.gaps.push(Gap { first, last, events: left, state: GapState::CaughtUp, ..open });
+        }
+    }
+
+    /// The first filter holds from the beginning, whatever the start; a later one, when it is not said, from after the
+    /// head.
+    pub(crate) fn resolve_filters(&mut self, head: u64) {
+        for (place, version) in self.filters.iter_mut().enumerate() {
+            if version.from.is_empty() {
+                version.from = vec![(0, if place == 0 { 1 } else { head + 1 })];
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod deliveries;
 mod log;
 mod people;
 mod pruning;
+mod reconciles;
 mod samples;
 mod setup;
 mod verify;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Vec<Case> {
         pruning::CASES,
         verify::CASES,
         backfills::CASES,
+        reconciles::CASES,
     ]
     .concat()
 }

@@ -7,6 +7,7 @@ use paidup_lifecycle::purchase::FirstPeriod;
 
 cases! {
     every_alias_answers_the_same,
+    a_purchase_answers_to_its_other_ids,
     merged_customers_answer_as_the_one_they_were_merged_into,
     rows_are_replaced_whole,
     ids_that_begin_alike_are_told_apart,
@@ -28,6 +29,19 @@ async fn every_alias_answers_the_same(store: Arc<dyn Store>) {
     for id in ["user-2", "", "cus_00000000000000000000000000", "'; DROP TABLE customers; --"] {
         assert_eq!(store.customer(id).await.unwrap(), None, "{id}");
     }
+}
+
+async fn a_purchase_answers_to_its_other_ids(store: Arc<dyn Store>) {
+    let owner = customer("user-1");
+    let (first, later) = (purchase("first", &owner), purchase("later", &owner));
+    step(&*store, &owner, "first", 1).await;
+    save(&*store, Changes { other_ids: vec![(later.id, first.id)], ..Changes::default() }).await;
+    assert_eq!(store.purchase(later.id).await.unwrap().map(|found| found.id), Some(first.id));
+    let before = look(&*store, Wants { purchases: vec![later.id], ..Wants::default() }).await;
+    assert_eq!(before.other_ids.get(&later.id), Some(&first.id));
+    assert!(before.purchases.contains_key(&first.id) && before.customers.contains_key(&owner.id));
+    save(&*store, Changes { other_ids: vec![(later.id, purchase("nobody", &owner).id)], ..Changes::default() }).await;
+    assert_eq!(store.purchase(later.id).await.unwrap().map(|found| found.id), Some(first.id), "given once");
 }
 
 async fn merged_customers_answer_as_the_one_they_were_merged_into(store: Arc<dyn Store>) {

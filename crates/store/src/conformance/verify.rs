@@ -40,6 +40,10 @@ async fn derived_rows_are_paged_in_key_order(store: Arc<dyn Store>) {
     for number in 0..25 {
         step(&*store, &customer(&format!("user-{number}")), &format!("sub-{number}"), number).await;
     }
+    let owner = customer("user-0");
+    let other_ids =
+        (0..25).map(|number| (purchase(&format!("later-{number}"), &owner).id, purchase("sub-0", &owner).id)).collect();
+    save(&*store, Changes { other_ids, ..Changes::default() }).await;
     let catalogue = Catalogue { revision: 1, ..Catalogue::default() };
     save(&*store, Changes { catalogue: Some(catalogue.clone()), ..Changes::default() }).await;
     for table in DerivedTable::ALL {

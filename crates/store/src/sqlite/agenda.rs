@@ -1,12 +1,13 @@
 //! What the clock waits for: deadlines of purchases, and questions for stores.
 
-use super::db::{Db, Outcome, id16, limit_of, time};
+use super::db::{Db, Outcome, id16, limit_of, time, uint};
 use super::purchases;
 use crate::StoreError;
-use crate::records::QuestionRecord;
+use crate::records::{QuestionRecord, Waiting};
 use paidup_lifecycle::ids::{PurchaseId, SourceId};
 use paidup_lifecycle::time::Timestamp;
-use rusqlite::Row;
+use rusqlite::{OptionalExtension, Row};
+use std::collections::BTreeSet;
 
 /// Most stale rows that one look steps over, and one sweep removes (under 5 ms).
 const SWEPT: usize = 1000;
@@ -147,16 +148,89 @@ pub(super) fn question_of(db: &Db, purchase: PurchaseId) -> Outcome<Option<Quest
     rows.next()?.map(read_question).transpose()
 }
 
-/// Questions that may be asked up to `until`, earliest first; `None`: all.
-pub(super) fn questions(db: &Db, until: Option<Timestamp>, limit: usize) -> Outcome<Vec<QuestionRecord>> {
-    let sql = format!("{QUESTION} WHERE ask_at <= ?1 ORDER BY ask_at LIMIT ?2");
-    let mut statement = db.conn.prepare_cached(&sql)?;
-    let mut rows = statement.query((until.map_or(i64::MAX, Timestamp::as_millis), limit_of(limit)))?;
-    let mut questions = Vec::new();
-    while let Some(row) = rows.next()? {
-        questions.push(read_question(row)?);
+pub(super) const DUE_QUESTIONS: &str = "
+    SELECT purchase_id, source_id, store_purchase_id, why, asked_since, ask_at, attempts, last_error
+    FROM questions
+    WHERE source_id = ?1 AND ask_at <= ?2
+    ORDER BY ask_at
+    LIMIT ?3";
+
+/// Questions of a source that may be asked now, earliest first.
+pub(super) fn due_questions(db: &Db, source: SourceId, now: Timestamp, limit: usize) -> Outcome<Vec<QuestionRecord>> {
+    let mut statement = db.conn.prepare_cached(DUE_QUESTIONS)?;
+    let rows = statement.query_and_then((source.0, now.as_millis(), limit_of(limit)), read_question)?;
+    rows.collect()
+}
+
+/// All questions, earliest first.
+pub(super) fn questions(db: &Db, limit: usize) -> Outcome<Vec<QuestionRecord>> {
+    let mut statement = db.conn.prepare_cached(&format!("{QUESTION} ORDER BY ask_at, purchase_id LIMIT ?1"))?;
+    let rows = statement.query_and_then([limit_of(limit)], read_question)?;
+    rows.collect()
+}
+
+/// Sources that have something to be asked now, by their ids. It steps from source to source, however much waits for one.
+pub(super) fn sources_due(db: &Db, now: Timestamp) -> Outcome<Vec<SourceId>> {
+    let mut due = BTreeSet::new();
+    for table in ["questions", "lookups"] {
+        let next = format!("SELECT source_id FROM {table} WHERE source_id > ?1 ORDER BY source_id LIMIT 1");
+        let first = format!("SELECT 1 FROM {table} WHERE source_id = ?1 AND ask_at <= ?2 LIMIT 1");
+        let mut after: Vec<u8> = Vec::new();
+        while let Some(source) = step(db, &next, &after)? {
+            let is_due =
+                db.conn.prepare_cached(&first)?.query_row((source, now.as_millis()), |_| Ok(())).optional()?.is_some();
+            if is_due {
+                due.insert(SourceId(source));
+            }
+            after = source.to_vec();
+        }
     }
-    Ok(questions)
+    Ok(due.into_iter().collect())
+}
+
+fn step(db: &Db, sql: &str, after: &[u8]) -> Outcome<Option<[u8; 16]>> {
+    Ok(db.conn.prepare_cached(sql)?.query_row([after], |row| row.get(0)).optional()?)
+}
+
+/// What waits for a source's store.
+pub(super) fn waiting(db: &Db, source: SourceId) -> Outcome<Waiting> {
+    let mut waiting = Waiting::default();
+    let mut oldest: [Option<i64>; 2] = [None, None];
+    db.conn.prepare_cached("SELECT count(*), min(asked_since) FROM questions WHERE source_id = ?1")?.query_row(
+        [source.0],
+        |row| {
+            waiting.questions = uint(row.get(0)?);
+            oldest[0] = row.get(1)?;
+            Ok(())
+        },
+    )?;
+    db.conn
+        .prepare_cached(
+            "SELECT count(ask_at), count(*) - count(ask_at), min(iif(ask_at IS NULL, NULL, asked_since))
+             FROM lookups
+             WHERE source_id = ?1",
+        )?
+        .query_row([source.0], |row| {
+            (waiting.lookups, waiting.given_up) = (uint(row.get(0)?), uint(row.get(1)?));
+            oldest[1] = row.get(2)?;
+            Ok(())
+        })?;
+    waiting.oldest = oldest.into_iter().flatten().min().map(time);
+    // What was put off farthest was tried last, or most often.
+    waiting.last_error = db
+        .conn
+        .prepare_cached(
+            "SELECT last_error
+             FROM (SELECT last_error, ask_at FROM questions WHERE source_id = ?1
+                   UNION ALL
+                   SELECT last_error, ask_at FROM lookups WHERE source_id = ?1 AND ask_at IS NOT NULL)
+             WHERE last_error IS NOT NULL
+             ORDER BY ask_at DESC
+             LIMIT 1",
+        )?
+        .query_row([source.0], |row| row.get(0))
+        .optional()?;
+    Ok(waiting)
 }
 
 fn read_question(row: &Row<'_>) -> Outcome<QuestionRecord> {

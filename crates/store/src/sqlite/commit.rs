@@ -4,7 +4,7 @@ use super::db::{Outcome, int};
 use super::hot::{HotCustomer, HotPurchase};
 use super::rows::Rows;
 use super::session::Session;
-use super::{agenda, customers, events, journal, lookups, notifications, purchases, snowflakes};
+use super::{agenda, claims, customers, events, journal, lookups, notifications, purchases, snowflakes};
 use crate::{Before, Changes, Committed, Decision, StoreError, Wants};
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
@@ -34,14 +34,17 @@ fn load(session: &mut Session, wants: &Wants) -> Outcome<(Before, Rows)> {
         entry: session.heads.entry + 1,
         catalogue: session.heads.catalogue.clone(),
         purchases: BTreeMap::new(),
+        other_ids: BTreeMap::new(),
         customers: BTreeMap::new(),
         aliases: BTreeMap::new(),
         notifications: BTreeSet::new(),
         question: None,
+        claims: BTreeMap::new(),
     };
     for id in &wants.purchases {
         load_purchase(session, &mut before, &mut rows, *id)?;
     }
+    load_claims(session, &mut before, &mut rows, wants)?;
     for id in &wants.customers {
         load_customer(session, &mut before, &mut rows, *id)?;
     }
@@ -63,8 +66,48 @@ fn load(session: &mut Session, wants: &Wants) -> Outcome<(Before, Rows)> {
     Ok((before, rows))
 }
 
-/// Loads a purchase and its owner.
+/// Loads claims with the customers that they are for.
+fn load_claims(session: &mut Session, before: &mut Before, rows: &mut Rows, wants: &Wants) -> Outcome<()> {
+    let mut found = Vec::new();
+    for id in &wants.claims {
+        found.extend(claims::by_id(&session.db, *id)?);
+    }
+    for lookup in &wants.claims_for {
+        found.extend(claims::waiting_for(&session.db, lookup.0)?);
+    }
+    // A purchase that is known was dealt with when it was claimed, so what is known costs no look.
+    for id in &wants.purchases {
+        if !before.purchases.contains_key(id) && !before.other_ids.contains_key(id) {
+            found.extend(claims::waiting_for(&session.db, id.0)?);
+        }
+    }
+    for claim in found {
+        if let Some(id) = named(session, &claim.customer)?
+            && let Some(answers_as) = load_customer(session, before, rows, id)?
+        {
+            before.aliases.insert(claim.customer.clone(), answers_as);
+        }
+        before.claims.insert(claim.id, claim);
+    }
+    Ok(())
+}
+
+/// Loads a purchase, by its own or another id of it, and its owner.
 fn load_purchase(session: &mut Session, before: &mut Before, rows: &mut Rows, id: PurchaseId) -> Outcome<()> {
+    if load_own(session, before, rows, id)? {
+        return Ok(());
+    }
+    // Only who is not known gets here, so what is known costs no second look.
+    if let Some(own) = purchases::by_other_id(&session.db, id)?
+        && load_own(session, before, rows, own)?
+    {
+        before.other_ids.insert(id, own);
+    }
+    Ok(())
+}
+
+/// Loads a purchase by its own id, and its owner; `false`: there is none.
+fn load_own(session: &mut Session, before: &mut Before, rows: &mut Rows, id: PurchaseId) -> Outcome<bool> {
     let (slot, purchase) = match session.hot.purchase(id) {
         Some(hot) => (hot.slot, Some(hot.purchase.clone())),
         None => {
@@ -78,11 +121,10 @@ fn load_purchase(session: &mut Session, before: &mut Before, rows: &mut Rows, id
         }
     };
     rows.know_purchase(id, slot);
-    if let Some(purchase) = purchase {
-        load_customer(session, before, rows, purchase.customer)?;
-        before.purchases.insert(id, purchase);
-    }
-    Ok(())
+    let Some(purchase) = purchase else { return Ok(false) };
+    load_customer(session, before, rows, purchase.customer)?;
+    before.purchases.insert(id, purchase);
+    Ok(true)
 }
 
 /// Loads a customer and whoever it was merged into; answers the last of them.
@@ -144,9 +186,12 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
         None => None,
     };
     let decided_at = changes.journal.as_ref().map_or(Timestamp::MIN, |record| record.decided_at);
-    let logged = events::append(session, &mut rows, &kept, changes.events)?;
+    let logged = events::append(session, &mut rows, &kept, entry, changes.events)?;
     let due = save_people(session, &mut rows, changes.purchases, changes.customers, &changes.deadlines)?;
     let db = &session.db;
+    for (other, purchase) in &changes.other_ids {
+        purchases::put_other_id(db, *other, *purchase)?;
+    }
     for (alias, customer) in &changes.aliases {
         customers::put_alias(db, alias, *customer)?;
         session.hot.put_alias(alias, *customer);
@@ -169,6 +214,9 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
     }
     for clue in &changes.clues {
         lookups::put_clue(db, clue, decided_at)?;
+    }
+    for claim in &changes.claims {
+        claims::put(db, claim)?;
     }
     if let Some(catalogue) = changes.catalogue {
         put_catalogue(session, catalogue)?;

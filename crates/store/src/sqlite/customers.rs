@@ -70,6 +70,20 @@ pub(super) fn alias(db: &Db, alias: &str) -> Outcome<Option<CustomerId>> {
     Ok(found.map(CustomerId))
 }
 
+pub(super) const ALIASES_FROM: &str = "SELECT alias FROM aliases WHERE alias >= ?1 ORDER BY alias LIMIT ?2";
+pub(super) const ALIASES_BEFORE: &str = "SELECT alias FROM aliases WHERE alias < ?1 ORDER BY alias DESC LIMIT ?2";
+
+/// Aliases beside that text, on both sides.
+pub(super) fn aliases_around(db: &Db, alias: &str, limit: usize) -> Outcome<Vec<String>> {
+    let mut around = Vec::new();
+    for sql in [ALIASES_FROM, ALIASES_BEFORE] {
+        let mut statement = db.conn.prepare_cached(sql)?;
+        let rows = statement.query_map((alias, limit_of(limit)), |row| row.get(0))?;
+        around.extend(rows.collect::<rusqlite::Result<Vec<String>>>()?);
+    }
+    Ok(around)
+}
+
 /// Gives an alias to a customer, or moves it there.
 pub(super) fn put_alias(db: &Db, alias: &str, customer: CustomerId) -> Outcome<()> {
     db.conn

@@ -2,6 +2,7 @@
 
 use crate::Refused;
 use crate::StoreError;
+use crate::digests::Cell;
 use crate::pack::{Effort, Packer};
 use bytes::Bytes;
 use paidup_lifecycle::time::Timestamp;
@@ -9,7 +10,6 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::path::Path;
 use std::str::FromStr;
@@ -133,52 +133,16 @@ pub(super) fn word<T: FromStr>(text: &str, table: &'static str, column: &'static
     text.parse().map_err(|_| inconsistent(table, column, id))
 }
 
-/// SHA-256 of a column's value as it is kept, with its type.
-pub(super) fn column_digest(value: ValueRef<'_>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    match value {
-        ValueRef::Null => hash.update([0]),
-        ValueRef::Integer(number) => {
-            hash.update([1]);
-            hash.update(number.to_be_bytes());
-        }
-        ValueRef::Real(number) => {
-            hash.update([2]);
-            hash.update(number.to_be_bytes());
-        }
-        ValueRef::Text(bytes) => {
-            hash.update([3]);
-            hash.update(bytes);
-        }
-        ValueRef::Blob(bytes) => {
-            hash.update([4]);
-            hash.update(bytes);
+impl<'a> From<ValueRef<'a>> for Cell<'a> {
+    fn from(value: ValueRef<'a>) -> Cell<'a> {
+        match value {
+            ValueRef::Null => Cell::Null,
+            ValueRef::Integer(number) => Cell::Integer(number),
+            ValueRef::Real(number) => Cell::Real(number),
+            ValueRef::Text(bytes) => Cell::Text(bytes),
+            ValueRef::Blob(bytes) => Cell::Blob(bytes),
         }
     }
-    hash.finalize().into()
-}
-
-/// How many bytes of each column's digest a row keeps to name the column that was changed.
-pub(super) const NAMING_BYTES: usize = 4;
-
-/// Digests of a row's columns: the short ones that name, and the one over all (after `before`).
-pub(super) fn row_digests(before: &[u8], columns: &[ValueRef<'_>]) -> (Vec<u8>, [u8; 32]) {
-    let mut naming = Vec::with_capacity(columns.len() * NAMING_BYTES);
-    let mut whole = Sha256::new();
-    whole.update(before);
-    for column in columns {
-        let digest = column_digest(*column);
-        naming.extend_from_slice(&digest[..NAMING_BYTES]);
-        whole.update(digest);
-    }
-    (naming, whole.finalize().into())
-}
-
-/// The first 16 bytes.
-pub(super) fn first16(digest: [u8; 32]) -> [u8; 16] {
-    let mut first = [0; 16];
-    first.copy_from_slice(&digest[..16]);
-    first
 }
 
 /// What passes, in words that tell an operator what to look at. It is answered to callers, so it names no path.

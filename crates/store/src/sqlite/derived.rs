@@ -3,7 +3,7 @@
 use super::db::{Db, Outcome, inconsistent, limit_of};
 use super::keyed;
 use crate::records::DerivedTable;
-use paidup_lifecycle::ids::CustomerId;
+use paidup_lifecycle::ids::{CustomerId, PurchaseId};
 use rusqlite::OptionalExtension;
 use rusqlite::types::ToSql;
 
@@ -15,6 +15,7 @@ pub(super) fn rows(db: &Db, table: DerivedTable, after: Option<&[u8]>, limit: us
     match table {
         DerivedTable::Events => events(db, after, limit),
         DerivedTable::Purchases => keyed_rows(db, "purchases", PURCHASES, after, limit),
+        DerivedTable::PurchaseOtherIds => other_ids(db, after, limit),
         DerivedTable::Customers => keyed_rows(db, "customers", CUSTOMERS, after, limit),
         DerivedTable::Aliases => aliases(db, after, limit),
         DerivedTable::Catalogue => catalogue(db, after, limit),
@@ -72,6 +73,23 @@ fn keyed_rows(db: &Db, table: &'static str, sql: &str, after: Option<&[u8]>, lim
     }
     derived.sort_unstable();
     derived.truncate(limit);
+    Ok(derived)
+}
+
+/// Key: the other id. Bytes: the purchase's own as text.
+fn other_ids(db: &Db, after: Option<&[u8]>, limit: usize) -> Outcome<Vec<Derived>> {
+    let mut statement = db.conn.prepare_cached(
+        "SELECT id, purchase_id
+         FROM purchase_other_ids
+         WHERE ?1 IS NULL OR id > ?1
+         ORDER BY id
+         LIMIT ?2",
+    )?;
+    let mut rows = statement.query((after, limit_of(limit)))?;
+    let mut derived = Vec::new();
+    while let Some(row) = rows.next()? {
+        derived.push((row.get(0)?, PurchaseId(row.get(1)?).to_string().into_bytes()));
+    }
     Ok(derived)
 }
 

@@ -20,6 +20,7 @@ pub(super) fn append(
     session: &mut Session,
     rows: &mut Rows,
     kept: &Kept,
+    entry: Option<u64>,
     events: Vec<Event>,
 ) -> Outcome<Vec<LoggedEvent>> {
     let mut logged = Vec::with_capacity(events.len());
@@ -46,8 +47,8 @@ pub(super) fn append(
             .conn
             .prepare_cached(
                 "INSERT INTO events (position, id, type, environment, source_id, detected_at, latest_at,
-                                     before_of_customer, before_of_purchase, body, borrows_from, borrowed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                     before_of_customer, before_of_purchase, body, borrows_from, borrowed, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute((
                 int(position),
@@ -62,6 +63,7 @@ pub(super) fn append(
                 body,
                 lender.filter(|_| borrowing.is_some()).map(|(number, _)| int(*number)),
                 borrowing.map(|borrowing| borrowing.notes),
+                entry.map(int),
             ))?;
         session.heads.position = position;
         session.heads.latest_at = latest_at;

@@ -1,11 +1,12 @@
 //! The journal: what was decided on, chained so that a change or a gap is found (`verify.rs`).
 
-use super::db::{Db, Outcome, id16, int, limit_of, row_digests, time, uint};
+use super::db::{Db, Outcome, id16, int, limit_of, time, uint};
 use super::notifications::{self, Kept};
 use super::session::Session;
-use crate::records::{JournalEntry, JournalRecord, KeptNotification};
+use crate::digests::{Cell, row_digests};
+use crate::records::{Cause, JournalEntry, JournalRecord, KeptNotification, NotificationHead};
 use bytes::Bytes;
-use paidup_lifecycle::ids::NotificationId;
+use paidup_lifecycle::ids::{NotificationId, PurchaseId, SourceId};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, Row};
 
@@ -41,7 +42,7 @@ pub(super) fn append(session: &mut Session, record: &JournalRecord, kept: &Kept)
         ValueRef::Integer(int(kept.from)),
         ValueRef::Blob(&kept.seals),
     ];
-    let (digests, chain) = row_digests(&session.heads.chain, &columns);
+    let (digests, chain) = row_digests(&session.heads.chain, &columns.map(Cell::from));
     let columns = columns.map(ToSqlOutput::Borrowed);
     let mut values: Vec<&dyn ToSql> = columns.iter().map(|column| column as &dyn ToSql).collect();
     values.push(&digests);
@@ -123,4 +124,61 @@ pub(super) fn notifications_of(db: &Db, entry: u64) -> Outcome<Vec<KeptNotificat
         found.extend(notification);
     }
     Ok(found)
+}
+
+/// Notifications that one cause names at most.
+const MOST_NAMED: i64 = 3;
+
+pub(super) const ABOUT: &str = "
+    SELECT id, source_id, external_id, label, received_at
+    FROM notifications
+    WHERE number >= ?1 AND number < ?2 AND (?3 IS NULL OR purchase_id = ?3)
+    ORDER BY number
+    LIMIT ?4";
+
+/// What told these events, each with its purchase.
+pub(super) fn causes(db: &Db, events: &[(u64, PurchaseId)]) -> Outcome<Vec<Cause>> {
+    let mut causes = Vec::with_capacity(events.len());
+    for (position, purchase) in events {
+        let entry: Option<Option<i64>> = db
+            .conn
+            .prepare_cached("SELECT entry FROM events WHERE position = ?1")?
+            .query_row([int(*position)], |row| row.get(0))
+            .optional()?;
+        let Some(entry) = entry.flatten() else { continue };
+        let row = db
+            .conn
+            .prepare_cached("SELECT decided_at, input, kept_from, length(kept) / 16 FROM journal WHERE entry = ?1")?
+            .query_row([entry], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, row.get::<_, i64>(3)?)))
+            .optional()?;
+        let Some((decided_at, input, kept_from, kept)) = row else { continue };
+        let kept_from: i64 = kept_from;
+        // One that is about several purchases names the first of them.
+        let mut notifications = about(db, kept_from, kept, Some(*purchase))?;
+        if notifications.is_empty() && kept == 1 {
+            notifications = about(db, kept_from, kept, None)?;
+        }
+        causes.push(Cause {
+            position: *position,
+            entry: uint(entry),
+            decided_at: time(decided_at),
+            input: db.unpack(&input, "journal", "input", entry)?.into(),
+            notifications,
+        });
+    }
+    Ok(causes)
+}
+
+fn about(db: &Db, from: i64, count: i64, purchase: Option<PurchaseId>) -> Outcome<Vec<NotificationHead>> {
+    let mut statement = db.conn.prepare_cached(ABOUT)?;
+    let rows = statement.query_and_then((from, from + count, purchase.map(|id| id.0), MOST_NAMED), |row| {
+        Ok(NotificationHead {
+            id: NotificationId(row.get(0)?),
+            source_id: SourceId(row.get(1)?),
+            external_id: row.get(2)?,
+            label: row.get(3)?,
+            received_at: time(row.get(4)?),
+        })
+    })?;
+    rows.collect()
 }

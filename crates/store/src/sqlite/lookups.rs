@@ -7,7 +7,8 @@ use paidup_lifecycle::time::Timestamp;
 use rusqlite::{OptionalExtension, Row};
 
 const LOOKUP: &str = "
-    SELECT id, source_id, name, context, why, unless_known, asked_since, ask_at, attempts, last_error
+    SELECT id, source_id, name, context, why, unless_known, asked_since, ask_at, attempts, last_error,
+           reconciles
     FROM lookups";
 
 /// Waits from now on; one that waits already, or was given up, stays as it is.
@@ -15,8 +16,9 @@ pub(super) fn put(db: &Db, lookup: &LookupRecord) -> Outcome<()> {
     db.conn
         .prepare_cached(
             "INSERT OR IGNORE INTO lookups
-                 (id, source_id, name, context, why, unless_known, asked_since, ask_at, attempts, last_error)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 (id, source_id, name, context, why, unless_known, asked_since, ask_at, attempts, last_error,
+                  reconciles)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute((
             lookup.id.0,
@@ -29,6 +31,7 @@ pub(super) fn put(db: &Db, lookup: &LookupRecord) -> Outcome<()> {
             lookup.ask_at.map(Timestamp::as_millis),
             lookup.attempts,
             &lookup.last_error,
+            lookup.reconciles,
         ))?;
     Ok(())
 }
@@ -50,12 +53,39 @@ pub(super) fn forget(db: &Db, lookup: LookupId) -> Outcome<()> {
     Ok(())
 }
 
-/// Lookups whose time has come, earliest first.
-pub(super) fn due(db: &Db, now: Timestamp, limit: usize) -> Outcome<Vec<LookupRecord>> {
-    let sql = format!("{LOOKUP} WHERE ask_at <= ?1 ORDER BY ask_at LIMIT ?2");
-    let mut statement = db.conn.prepare_cached(&sql)?;
-    let rows = statement.query_and_then((now.as_millis(), limit_of(limit)), read)?;
+pub(super) const DUE: &str = "
+    SELECT id, source_id, name, context, why, unless_known, asked_since, ask_at, attempts, last_error,
+           reconciles
+    FROM lookups
+    WHERE source_id = ?1 AND ask_at <= ?2
+    ORDER BY ask_at
+    LIMIT ?3";
+
+/// Lookups of a source whose time has come, earliest first.
+pub(super) fn due(db: &Db, source: SourceId, now: Timestamp, limit: usize) -> Outcome<Vec<LookupRecord>> {
+    let mut statement = db.conn.prepare_cached(DUE)?;
+    let rows = statement.query_and_then((source.0, now.as_millis(), limit_of(limit)), read)?;
     rows.collect()
+}
+
+/// Asks for one that was given up, or waits, at once; answers it as it stands then.
+pub(super) fn retry(db: &Db, lookup: LookupId, now: Timestamp) -> Outcome<Option<LookupRecord>> {
+    // What counts as a try since then must not put it to sleep (see `postpone`), and it gets its whole time anew.
+    db.conn
+        .prepare_cached(
+            "UPDATE lookups
+             SET ask_at = ?2, asked_since = ?2, attempts = attempts + 1
+             WHERE id = ?1",
+        )?
+        .execute((lookup.0, now.as_millis()))?;
+    one(db, lookup)
+}
+
+/// One of them.
+pub(super) fn one(db: &Db, lookup: LookupId) -> Outcome<Option<LookupRecord>> {
+    let mut statement = db.conn.prepare_cached(&format!("{LOOKUP} WHERE id = ?1"))?;
+    let mut rows = statement.query([lookup.0])?;
+    rows.next()?.map(read).transpose()
 }
 
 /// All of them, oldest first.
@@ -78,6 +108,7 @@ fn read(row: &Row<'_>) -> Outcome<LookupRecord> {
         ask_at: ask_at.map(time),
         attempts: row.get(8)?,
         last_error: row.get(9)?,
+        reconciles: row.get(10)?,
     })
 }
 
@@ -87,11 +118,11 @@ pub(super) fn put_clue(db: &Db, clue: &ClueRecord, now: Timestamp) -> Outcome<()
     let answer = db.packer.pack(&clue.answer);
     db.conn
         .prepare_cached(
-            "INSERT INTO clues (source_id, name, answer)
-             VALUES (?1, ?2, ?3)
-             ON CONFLICT (source_id, name) DO UPDATE SET answer = excluded.answer",
+            "INSERT INTO clues (source_id, name, answer, noted_at)
+             VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (source_id, name) DO UPDATE SET answer = excluded.answer, noted_at = excluded.noted_at",
         )?
-        .execute((clue.source_id.0, &clue.name, answer))?;
+        .execute((clue.source_id.0, &clue.name, answer, now.as_millis()))?;
     db.conn
         .prepare_cached(
             "UPDATE lookups
@@ -109,4 +140,23 @@ pub(super) fn clue(db: &Db, source: SourceId, name: &str) -> Outcome<Option<byte
         .query_row((source.0, name), |row| row.get(0))
         .optional()?;
     kept.map(|kept| db.unpack(&kept, "clues", "answer", name).map(Into::into)).transpose()
+}
+
+/// Clues of one slice of pruning: small rows.
+const CLUES: i64 = 500;
+
+/// Forgets some clues that were last written before `before`; answers how many.
+pub(super) fn prune_clues(db: &Db, before: Timestamp) -> Outcome<u64> {
+    let removed = db
+        .conn
+        .prepare_cached(
+            "DELETE FROM clues
+             WHERE (source_id, name) IN (SELECT source_id, name
+                                         FROM clues
+                                         WHERE noted_at < ?1
+                                         ORDER BY noted_at
+                                         LIMIT ?2)",
+        )?
+        .execute((before.as_millis(), CLUES))?;
+    Ok(removed as u64)
 }

@@ -10,6 +10,10 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "delivery", include_str!("../../migrations/sqlite/0002_delivery.sql")),
     (3, "backfills", include_str!("../../migrations/sqlite/0003_backfills.sql")),
     (4, "lookups", include_str!("../../migrations/sqlite/0004_lookups.sql")),
+    (5, "purchase_other_ids", include_str!("../../migrations/sqlite/0005_purchase_other_ids.sql")),
+    (6, "asking", include_str!("../../migrations/sqlite/0006_asking.sql")),
+    (7, "claims", include_str!("../../migrations/sqlite/0007_claims.sql")),
+    (8, "reconciles", include_str!("../../migrations/sqlite/0008_reconciles.sql")),
 ];
 
 /// Marks our files ("Paid"), so that another program's database is never taken for ours.

@@ -1,8 +1,9 @@
 //! What sources received, byte for byte, and where each is.
 
-use super::db::{Db, Outcome, first16, id16, inconsistent, int, limit_of, row_digests, time, uint, word};
+use super::db::{Db, Outcome, id16, inconsistent, int, limit_of, time, uint, word};
 use super::session::Session;
 use crate::StoreError;
+use crate::digests::{Cell, first16, row_digests};
 use crate::records::{KeptNotification, NotificationQuery};
 use bytes::Bytes;
 use paidup_lifecycle::ids::{NotificationId, PurchaseId, SourceId};
@@ -87,7 +88,7 @@ fn insert(db: &Db, number: u64, notification: &KeptNotification) -> Outcome<Opti
         ValueRef::Blob(&shared),
         ValueRef::Blob(body),
     ];
-    let (digests, whole) = row_digests(&[], &columns);
+    let (digests, whole) = row_digests(&[], &columns.map(Cell::from));
     let seal = first16(whole);
     let columns = columns.map(ToSqlOutput::Borrowed);
     let mut values: Vec<&dyn ToSql> = columns.iter().map(|column| column as &dyn ToSql).collect();

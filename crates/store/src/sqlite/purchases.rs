@@ -2,10 +2,12 @@
 
 use super::agenda::Deadline;
 use super::db::{Db, Outcome, id16, inconsistent, int, limit_of};
-use super::keyed;
-use paidup_lifecycle::ids::{CustomerId, PurchaseId};
+use super::{customers, keyed};
+use crate::StoreError;
+use crate::records::SourcePage;
+use paidup_lifecycle::ids::{CustomerId, PurchaseId, SourceId};
 use paidup_lifecycle::purchase::Purchase;
-use rusqlite::Row;
+use rusqlite::{OptionalExtension, Row};
 
 /// Where a purchase's row is, and what of it the next write needs.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,27 @@ pub(super) fn slot(db: &Db, id: PurchaseId) -> Outcome<Slot> {
 pub(super) fn load(db: &Db, id: PurchaseId) -> Outcome<(Slot, Option<(Purchase, usize)>)> {
     let found = keyed::find(&db.conn, "purchases", BY_KEY, id.0, |row| Ok((read_slot(row)?, read_body(db, row, 5)?)))?;
     Ok(found.map_or((Slot::VACANT, None), |(slot, purchase)| (slot, Some(purchase))))
+}
+
+pub(super) const BY_OTHER_ID: &str = "SELECT purchase_id FROM purchase_other_ids WHERE id = ?1";
+
+/// The purchase that is known by that id besides its own.
+pub(super) fn by_other_id(db: &Db, id: PurchaseId) -> Outcome<Option<PurchaseId>> {
+    let found: Option<[u8; 16]> =
+        db.conn.prepare_cached(BY_OTHER_ID)?.query_row([id.0], |row| row.get(0)).optional()?;
+    Ok(found.map(PurchaseId))
+}
+
+/// Gives a purchase another id. An id is given once: it stays with whom it was given to.
+pub(super) fn put_other_id(db: &Db, other: PurchaseId, purchase: PurchaseId) -> Outcome<()> {
+    db.conn
+        .prepare_cached(
+            "INSERT INTO purchase_other_ids (id, purchase_id)
+             VALUES (?1, ?2)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute((other.0, purchase.0))?;
+    Ok(())
 }
 
 fn read_slot(row: &Row<'_>) -> Outcome<Slot> {
@@ -137,19 +160,55 @@ pub(super) fn put_last_event(db: &Db, slot: &Slot) -> Outcome<()> {
 }
 
 pub(super) const OF_CUSTOMER: &str = "
-    SELECT key, id, body
+    SELECT key, id, body, first_entry
     FROM purchases
     WHERE customer_id = ?1
     ORDER BY first_entry, key
     LIMIT ?2";
 
-/// A customer's purchases, oldest first.
+/// A customer's purchases, oldest first; those that were bought by whoever was merged into the customer too.
 pub(super) fn of_customer(db: &Db, customer: CustomerId, limit: usize) -> Outcome<Vec<Purchase>> {
-    let mut statement = db.conn.prepare_cached(OF_CUSTOMER)?;
-    let mut rows = statement.query((customer.0, limit_of(limit)))?;
-    let mut purchases = Vec::new();
-    while let Some(row) = rows.next()? {
-        purchases.push(read_body(db, row, 2)?.0);
+    let mut found: Vec<(i64, i64, Purchase)> = Vec::new();
+    for one in customers::with_merged(db, customer)? {
+        let mut statement = db.conn.prepare_cached(OF_CUSTOMER)?;
+        let mut rows = statement.query((one.0, limit_of(limit)))?;
+        while let Some(row) = rows.next()? {
+            found.push((row.get(3)?, row.get(0)?, read_body(db, row, 2)?.0));
+        }
     }
-    Ok(purchases)
+    found.sort_unstable_by_key(|(first_entry, key, _)| (*first_entry, *key));
+    found.truncate(limit);
+    Ok(found.into_iter().map(|(_, _, purchase)| purchase).collect())
+}
+
+pub(super) const WALKED: &str = "
+    SELECT key, id, body
+    FROM purchases
+    WHERE ?1 IS NULL OR key > ?1
+    ORDER BY key
+    LIMIT ?2";
+
+/// Purchases of a source among the next rows of the table.
+pub(super) fn of_source(db: &Db, source: SourceId, after: Option<i64>, scanned: usize) -> Outcome<SourcePage> {
+    let mut statement = db.conn.prepare_cached(WALKED)?;
+    let mut rows = statement.query((after, limit_of(scanned)))?;
+    let mut page = SourcePage { purchases: Vec::new(), next: None };
+    let mut seen = 0;
+    while let Some(row) = rows.next()? {
+        seen += 1;
+        page.next = Some(row.get(0)?);
+        match read_body(db, row, 2) {
+            Ok((purchase, _)) if purchase.key.source_id == source => page.purchases.push(purchase),
+            Ok(_) => {}
+            // One that is damaged must not end the walk for all others.
+            Err(error @ StoreError::Inconsistent { .. }) => {
+                tracing::error!(%error, "a purchase is damaged; it is passed over");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if seen < scanned {
+        page.next = None;
+    }
+    Ok(page)
 }

@@ -3,10 +3,7 @@
 use super::db::{Db, Outcome, inconsistent, int, time, uint, word};
 use super::session::Session;
 use super::{deliveries, events, pruning};
-use crate::records::{
-    DestinationRecord, FilterVersion, Gap, GapState, IdempotentRecord, KeyRecord, Progress, ResumeFrom, SourceRecord,
-    Start,
-};
+use crate::records::{DestinationRecord, IdempotentRecord, KeyRecord, Progress, ResumeFrom, SourceRecord, Start};
 use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{ApiKeyId, DestinationId, SourceId};
 use paidup_lifecycle::time::Timestamp;
@@ -95,7 +92,7 @@ fn read_destination(row: &Row<'_>) -> Outcome<DestinationRecord> {
 /// Inserts with its start, or replaces; answers the record as kept.
 pub(super) fn put_destination(db: &Db, mut destination: DestinationRecord) -> Outcome<DestinationRecord> {
     let head = events::head(db)?;
-    resolve_filters(&mut destination.filters, head);
+    destination.resolve_filters(head);
     let id = destination.id;
     let known = deliveries::number_of(db, id)?;
     upsert_destination(db, &destination)?;
@@ -130,34 +127,11 @@ pub(super) fn resume_destination(
         ResumeFrom::Head => head,
     };
     let kept = progress.from(to);
-    close_gap(&mut destination, &progress, &kept, head);
-    resolve_filters(&mut destination.filters, head);
+    destination.close_gap(&progress, &kept, head);
+    destination.resolve_filters(head);
     upsert_destination(db, &destination)?;
     deliveries::put_progress(db, number, &kept)?;
     Ok(destination)
-}
-
-/// What of an open gap lies below where the destination goes on is skipped; the rest will be caught up.
-fn close_gap(destination: &mut DestinationRecord, before: &Progress, after: &Progress, head: u64) {
-    let Some(open) = destination.gaps.pop_if(|gap| gap.state == GapState::Open) else { return };
-    let (behind, left) = (before.behind(head), after.behind(head));
-    if behind > left {
-        let (first, last, events) = (before.cursor + 1, after.cursor, behind - left);
-        destination.gaps.push(Gap { first, last, events, state: GapState::Skipped, ..open.clone() });
-    }
-    if left > 0 {
-        let (first, last) = (after.cursor + 1, head);
-        destination.gaps.push(Gap { first, last, events: left, state: GapState::CaughtUp, ..open });
-    }
-}
-
-/// The first filter holds from the beginning, whatever the start; a later one, when it is not said, from after the head.
-fn resolve_filters(filters: &mut [FilterVersion], head: u64) {
-    for (place, version) in filters.iter_mut().enumerate() {
-        if version.from.is_empty() {
-            version.from = vec![(0, if place == 0 { 1 } else { head + 1 })];
-        }
-    }
 }
 
 fn upsert_destination(db: &Db, destination: &DestinationRecord) -> Outcome<()> {

@@ -4,10 +4,12 @@ use super::db::{Db, Outcome};
 use super::session::Session;
 use super::verify::Check;
 use super::{
-    SqliteStore, agenda, backfills, commit, customers, deliveries, derived, events, journal, lookups, memories,
-    notifications, pruning, purchases, setup, snowflakes,
+    SqliteStore, agenda, backfills, claims, commit, customers, deliveries, derived, events, journal, lookups, memories,
+    notifications, pruning, purchases, reconciles, setup, snowflakes,
 };
 use crate::backfills::{BackfillFailure, BackfillRecord, Backfills};
+use crate::claims::{ClaimRecord, Claims};
+use crate::reconciles::{ReconcileRecord, ReconcileState, ReconcileTally, Reconciles};
 use crate::records::*;
 use crate::{
     Agenda, Answer, Commits, Committed, Decision, Deliveries, Listener, Log, People, Setup, Store, StoreError, Urgency,
@@ -16,7 +18,8 @@ use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::ids::{
-    ApiKeyId, BackfillId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId, SourceId,
+    ApiKeyId, BackfillId, ClaimId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId,
+    ReconcileId, SourceId,
 };
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::snowflake::Snowflake;
@@ -127,6 +130,10 @@ impl Log for SqliteStore {
         self.read(move |db| journal::notifications_of(db, entry))
     }
 
+    fn causes(&self, events: Vec<(u64, PurchaseId)>) -> Answer<'_, Vec<Cause>> {
+        self.read(move |db| journal::causes(db, &events))
+    }
+
     fn verify_journal(&self, limit: usize) -> Answer<'_, Vec<Mismatch>> {
         Box::pin(async move {
             let mut check = Check::new(limit);
@@ -160,12 +167,30 @@ impl People for SqliteStore {
         })
     }
 
+    fn aliases_around(&self, alias: &str, limit: usize) -> Answer<'_, Vec<String>> {
+        let alias = alias.to_owned();
+        self.read(move |db| customers::aliases_around(db, &alias, limit))
+    }
+
     fn purchases_of(&self, customer: CustomerId, limit: usize) -> Answer<'_, Vec<Purchase>> {
         self.read(move |db| purchases::of_customer(db, customer, limit))
     }
 
     fn purchase(&self, id: PurchaseId) -> Answer<'_, Option<Purchase>> {
-        self.read(move |db| Ok(purchases::load(db, id)?.1.map(|(purchase, _)| purchase)))
+        self.read(move |db| {
+            let found = match purchases::load(db, id)?.1 {
+                Some(found) => Some(found),
+                None => match purchases::by_other_id(db, id)? {
+                    Some(own) => purchases::load(db, own)?.1,
+                    None => None,
+                },
+            };
+            Ok(found.map(|(purchase, _)| purchase))
+        })
+    }
+
+    fn purchases_of_source(&self, source: SourceId, after: Option<i64>, scanned: usize) -> Answer<'_, SourcePage> {
+        self.read(move |db| purchases::of_source(db, source, after, scanned))
     }
 
     fn customers(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, Customer)>> {
@@ -215,8 +240,16 @@ impl Agenda for SqliteStore {
         })
     }
 
-    fn due_questions(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<QuestionRecord>> {
-        self.read(move |db| agenda::questions(db, Some(now), limit))
+    fn sources_due(&self, now: Timestamp) -> Answer<'_, Vec<SourceId>> {
+        self.read(move |db| agenda::sources_due(db, now))
+    }
+
+    fn waiting(&self, source: SourceId) -> Answer<'_, Waiting> {
+        self.read(move |db| agenda::waiting(db, source))
+    }
+
+    fn due_questions(&self, source: SourceId, now: Timestamp, limit: usize) -> Answer<'_, Vec<QuestionRecord>> {
+        self.read(move |db| agenda::due_questions(db, source, now, limit))
     }
 
     fn postpone_question(&self, question: QuestionRecord) -> Answer<'_, ()> {
@@ -224,11 +257,19 @@ impl Agenda for SqliteStore {
     }
 
     fn questions(&self, limit: usize) -> Answer<'_, Vec<QuestionRecord>> {
-        self.read(move |db| agenda::questions(db, None, limit))
+        self.read(move |db| agenda::questions(db, limit))
     }
 
-    fn due_lookups(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<LookupRecord>> {
-        self.read(move |db| lookups::due(db, now, limit))
+    fn due_lookups(&self, source: SourceId, now: Timestamp, limit: usize) -> Answer<'_, Vec<LookupRecord>> {
+        self.read(move |db| lookups::due(db, source, now, limit))
+    }
+
+    fn lookup(&self, lookup: LookupId) -> Answer<'_, Option<LookupRecord>> {
+        self.read(move |db| lookups::one(db, lookup))
+    }
+
+    fn retry_lookup(&self, lookup: LookupId, now: Timestamp) -> Answer<'_, Option<LookupRecord>> {
+        self.write(Urgency::Rest, move |session| lookups::retry(&session.db, lookup, now))
     }
 
     fn postpone_lookup(&self, lookup: LookupRecord) -> Answer<'_, ()> {
@@ -246,6 +287,37 @@ impl Agenda for SqliteStore {
     fn clue(&self, source: SourceId, name: &str) -> Answer<'_, Option<bytes::Bytes>> {
         let name = name.to_owned();
         self.read(move |db| lookups::clue(db, source, &name))
+    }
+
+    fn prune_clues(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| lookups::prune_clues(&session.db, before))
+    }
+}
+
+impl Claims for SqliteStore {
+    fn claim(&self, id: ClaimId) -> Answer<'_, Option<ClaimRecord>> {
+        self.read(move |db| claims::by_id(db, id))
+    }
+
+    fn claims_of(&self, customer: &str, limit: usize) -> Answer<'_, Vec<ClaimRecord>> {
+        let customer = customer.to_owned();
+        self.read(move |db| claims::of_customer(db, &customer, limit))
+    }
+
+    fn claims_waiting(&self, made_before: Timestamp, limit: usize) -> Answer<'_, Vec<ClaimRecord>> {
+        self.read(move |db| claims::waiting(db, made_before, limit))
+    }
+
+    fn claims_waiting_for(&self, lookup: LookupId) -> Answer<'_, Vec<ClaimRecord>> {
+        self.read(move |db| claims::waiting_for(db, lookup.0))
+    }
+
+    fn lookups_by_id(&self, ids: BTreeSet<LookupId>) -> Answer<'_, Vec<LookupRecord>> {
+        self.read(move |db| claims::lookups_of(db, &ids))
+    }
+
+    fn prune_claims(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| claims::prune(session, before))
     }
 }
 
@@ -367,6 +439,50 @@ impl Deliveries for SqliteStore {
             }
             Ok(removed)
         })
+    }
+}
+
+impl Reconciles for SqliteStore {
+    fn begin_reconcile(&self, reconcile: ReconcileRecord, lookups: Vec<LookupRecord>) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| reconciles::begin(&session.db, &reconcile, &lookups))
+    }
+
+    fn reconcile(&self, id: ReconcileId) -> Answer<'_, Option<ReconcileRecord>> {
+        self.read(move |db| reconciles::one(db, id))
+    }
+
+    fn reconciles(
+        &self,
+        source: Option<SourceId>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(u64, ReconcileRecord)>> {
+        self.read(move |db| reconciles::list(db, source, before, limit))
+    }
+
+    fn running_reconciles(&self) -> Answer<'_, Vec<ReconcileRecord>> {
+        self.read(reconciles::running)
+    }
+
+    fn tally_reconcile(&self, source: SourceId, tally: ReconcileTally) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| reconciles::tally(&session.db, source, &tally))
+    }
+
+    fn walk_reconcile(&self, id: ReconcileId, position: Option<i64>, tally: ReconcileTally) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| reconciles::walk(&session.db, id, position, &tally))
+    }
+
+    fn reconcile_lookups(&self, source: SourceId) -> Answer<'_, u64> {
+        self.read(move |db| reconciles::lookups_left(db, source))
+    }
+
+    fn end_reconcile(
+        &self,
+        id: ReconcileId,
+        state: ReconcileState,
+        at: Timestamp,
+    ) -> Answer<'_, Option<ReconcileRecord>> {
+        self.write(Urgency::Rest, move |session| reconciles::end(&session.db, id, state, at))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::db::{Db, Use};
 use super::{
-    agenda, customers, deliveries, events, journal, memories, migrations, notifications, pruning, purchases, snowflakes,
+    agenda, claims, customers, deliveries, events, journal, lookups, memories, migrations, notifications, pruning,
+    purchases, snowflakes,
 };
 use crate::conformance::{self, *};
 use crate::records::*;
@@ -48,12 +49,11 @@ async fn the_conformance_suite_passes() {
 #[tokio::test]
 async fn urls_that_name_no_file_are_refused_with_the_reason() {
     let cases = [
-        ("postgres://hub:secret@db/paidup", "PostgreSQL is not available"),
         ("sqlite:", "takes the path of a file"),
         ("sqlite::memory:", "takes the path of a file"),
         ("sqlite:a.db?mode=ro", "takes the path of a file"),
-        ("mysql://x", "begins with sqlite:"),
-        ("paidup.db", "begins with sqlite:"),
+        ("mysql://x", "begins with sqlite: or postgres:"),
+        ("paidup.db", "begins with sqlite: or postgres:"),
         ("sqlite:/does/not/exist/paidup.db", "/does/not/exist/paidup.db"),
     ];
     for (url, expected) in cases {
@@ -434,6 +434,7 @@ async fn stores_that_differ_are_told_apart_row_by_row() {
     let changes = Changes {
         purchases: vec![changed.clone()],
         customers: vec![renamed, more.clone()],
+        other_ids: vec![(purchase("sub-2", &owner).id, changed.id)],
         aliases: vec![("user-2".to_owned(), more.id), ("another".to_owned(), more.id)],
         events: vec![event(paidup_lifecycle::event::EventType::Activate, &changed, 9)],
         catalogue: Some(Catalogue { revision: 1, ..Catalogue::default() }),
@@ -442,10 +443,12 @@ async fn stores_that_differ_are_told_apart_row_by_row() {
     save(&*other, changes).await;
     let found = one.compare(&*other, 100).await.unwrap();
     let named: Vec<(&str, &str)> = found.iter().map(|found| (found.table, found.row.as_str())).collect();
+    let other_id = purchase("sub-2", &owner).id.to_string();
     let (changed_id, owner_id, more_id) = (changed.id.to_string(), owner.id.to_string(), more.id.to_string());
     let mut expected = vec![
         ("events", "position 5"),
         ("purchases", changed_id.as_str()),
+        ("purchase_other_ids", other_id.as_str()),
         ("customers", owner_id.as_str()),
         ("customers", more_id.as_str()),
         ("aliases", "another"),
@@ -509,12 +512,21 @@ async fn hot_queries_go_by_their_key_or_index() {
         (snowflakes::PURCHASE_TAKEN.to_owned(), "USING COVERING INDEX purchases_by_snowflake (snowflake=?)"),
         (snowflakes::CUSTOMER_TAKEN.to_owned(), "USING COVERING INDEX customers_by_snowflake (snowflake=?)"),
         (snowflakes::CUSTOMER.to_owned(), "INDEX customers_by_snowflake (snowflake=?)"),
+        (purchases::BY_OTHER_ID.to_owned(), "SEARCH purchase_other_ids USING PRIMARY KEY (id=?)"),
+        (claims::WAITING_FOR.to_owned(), "SEARCH claim_waits USING PRIMARY KEY (waits_for=?)"),
+        (claims::OF_CUSTOMER.to_owned(), "SEARCH claims USING INDEX claims_by_customer (customer=?)"),
+        (claims::WAITING.to_owned(), "SEARCH claims USING INDEX claims_that_wait (claimed_at<?)"),
+        (customers::ALIASES_FROM.to_owned(), "SEARCH aliases USING PRIMARY KEY (alias>?)"),
+        (customers::ALIASES_BEFORE.to_owned(), "SEARCH aliases USING PRIMARY KEY (alias<?)"),
+        (journal::ABOUT.to_owned(), "SEARCH notifications USING INTEGER PRIMARY KEY"),
         (customers::ALIAS.to_owned(), "SEARCH aliases USING PRIMARY KEY"),
         (customers::MERGED_INTO.to_owned(), "INDEX customers_merged (merged_into=?)"),
         (customers::BY_AGE.to_owned(), "SEARCH a USING INTEGER PRIMARY KEY"),
         (events::AFTER.to_owned(), "SEARCH events USING INTEGER PRIMARY KEY"),
         (events::BY_ID.to_owned(), "SEARCH events USING INDEX events_by_id"),
         (events::LISTED.to_owned(), "SEARCH events USING COVERING INDEX events_listed"),
+        (agenda::DUE_QUESTIONS.to_owned(), "USING INDEX questions_of_source (source_id=? AND ask_at<?)"),
+        (lookups::DUE.to_owned(), "USING INDEX lookups_of_source (source_id=? AND ask_at<?)"),
         (journal::AFTER.to_owned(), "SEARCH journal USING INTEGER PRIMARY KEY"),
         (notifications::KNOWN.to_owned(), "INDEX notifications_without_purchase (id=?)"),
         (notifications::UNFILED.to_owned(), "SEARCH notifications USING INTEGER PRIMARY KEY"),

@@ -4,11 +4,11 @@
 //! repeats) proves the row as a whole, so it also finds a digest that was changed, a row that is missing and one that
 //! was put in between. This finds damage and mistakes. It is no proof against someone who recomputes the whole chain.
 
-use super::db::{Db, NAMING_BYTES, Outcome, first16, int, row_digests, uint};
+use super::db::{Db, Outcome, int, uint};
 use super::session::read_heads;
 use super::{journal, notifications, pruning};
+use crate::digests::{Cell, NAMING_BYTES, first16, row_digests};
 use crate::records::Mismatch;
-use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -294,8 +294,8 @@ const NOTIFICATIONS: &str = "
     ORDER BY number
     LIMIT ?2";
 
-fn columns<'row>(row: &'row Row<'_>, count: usize) -> Outcome<Vec<ValueRef<'row>>> {
-    Ok((0..count).map(|column| row.get_ref(column)).collect::<Result<_, _>>()?)
+fn columns<'row>(row: &'row Row<'_>, count: usize) -> Outcome<Vec<Cell<'row>>> {
+    Ok((0..count).map(|column| row.get_ref(column).map(Cell::from)).collect::<Result<_, _>>()?)
 }
 
 /// The columns whose short digests differ.

@@ -9,8 +9,8 @@
 
 use super::checkpoint::Checkpoints;
 use super::db::{Db, Outcome, uint};
-use super::queue::{Job, Queue, Taken};
 use super::session::{Heads, Session, read_heads, write_heads};
+use crate::queue::{Group, Job, Queue, Taken};
 use crate::{Listener, StoreError};
 use paidup_lifecycle::catalogue::Catalogue;
 use parking_lot::{Mutex, RwLock};
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// What the writer shares with its callers.
 pub(super) struct Shared {
-    pub(super) queue: Queue,
+    pub(super) queue: Queue<Session>,
     pub(super) checkpoints: Checkpoints,
     pub(super) listener: RwLock<Option<Listener>>,
     pub(super) catalogue: RwLock<Arc<Catalogue>>,
@@ -116,7 +116,7 @@ fn reason(error: StoreError) -> String {
 }
 
 /// Commits a group and answers it.
-fn group(session: &mut Session, shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
+fn group(session: &mut Session, shared: &Shared, mut jobs: Group<Session>) {
     let mut savepoints = Savepoints::No;
     while !jobs.is_empty() {
         let before = session.heads.clone();
@@ -178,7 +178,7 @@ impl<E: Into<StoreError>> From<E> for Failed {
 fn transaction(
     session: &mut Session,
     before: &Heads,
-    jobs: &mut [Box<dyn Job>],
+    jobs: &mut [Box<dyn Job<Session>>],
     savepoints: Savepoints,
 ) -> Result<Vec<Option<StoreError>>, Failed> {
     session.db.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -196,7 +196,7 @@ fn transaction(
 /// Applies one command. Its own failure (refused, panicked, against a rule) is undone and concerns no neighbour.
 fn apply(
     session: &mut Session,
-    job: &mut dyn Job,
+    job: &mut dyn Job<Session>,
     place: usize,
     savepoints: Savepoints,
 ) -> Result<Option<StoreError>, Failed> {

@@ -1,6 +1,6 @@
-//! Commands that wait for the writer: three bounded lanes by urgency, taken in groups.
+//! Commands that wait for the writer: three bounded lanes by urgency, taken in groups. Neutral of the engine: `S` is what
+//! its writer works with.
 
-use super::session::Session;
 use crate::{StoreError, Urgency};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Most commands in one transaction. At 10,000 a second that is about 25 ms of work: the longest that a command waits
 /// for its neighbours.
-const GROUP: usize = 256;
+const LARGEST_GROUP: usize = 256;
 
 /// Places in a full group that are kept for settling and for the rest, so that intake cannot starve them.
 const KEPT_FOR_SETTLING: usize = 32;
@@ -21,17 +21,20 @@ const KEPT_FOR_REST: usize = 16;
 const ROOM: [usize; 3] = [2048, 1024, 512];
 
 /// A command: runs in the writer's transaction, is answered after it.
-pub(super) trait Job: Send {
+pub(crate) trait Job<S>: Send {
     /// May run again when the transaction had to be repeated.
-    fn run(&mut self, session: &mut Session) -> Result<(), StoreError>;
+    fn run(&mut self, session: &mut S) -> Result<(), StoreError>;
     /// `None`: durable.
     fn answer(self: Box<Self>, failure: Option<StoreError>);
 }
 
+/// Commands that are committed together.
+pub(crate) type Group<S> = Vec<Box<dyn Job<S>>>;
+
 /// What the writer finds.
-pub(super) enum Taken {
+pub(crate) enum Taken<S> {
     /// Commands, to be committed together.
-    Group(Vec<Box<dyn Job>>),
+    Group(Group<S>),
     /// Nobody came in time.
     Nothing,
     /// Closed, and everything that was handed in has been taken.
@@ -39,18 +42,18 @@ pub(super) enum Taken {
 }
 
 /// A command made of a function and whoever waits for its result.
-pub(super) struct Task<F, T> {
+pub(crate) struct Task<F, T> {
     work: F,
     result: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<F, T> Job for Task<F, T>
+impl<S, F, T> Job<S> for Task<F, T>
 where
-    F: FnMut(&mut Session) -> Result<T, StoreError> + Send,
+    F: FnMut(&mut S) -> Result<T, StoreError> + Send,
     T: Send,
 {
-    fn run(&mut self, session: &mut Session) -> Result<(), StoreError> {
+    fn run(&mut self, session: &mut S) -> Result<(), StoreError> {
         self.result = Some((self.work)(session)?);
         Ok(())
     }
@@ -65,17 +68,18 @@ where
     }
 }
 
+type Lane<S> = VecDeque<(Box<dyn Job<S>>, OwnedSemaphorePermit)>;
+
 /// The queue between callers and the writer.
-pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+pub(crate) struct Queue<S> {
+    waiting: Mutex<Waiting<S>>,
     ready: Condvar,
     room: [Arc<Semaphore>; 3],
     idle: AtomicBool,
 }
 
-#[derive(Default)]
-struct Waiting {
-    lanes: [VecDeque<(Box<dyn Job>, OwnedSemaphorePermit)>; 3],
+struct Waiting<S> {
+    lanes: [Lane<S>; 3],
     closed: bool,
 }
 
@@ -91,10 +95,10 @@ fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
 }
 
-impl Queue {
-    pub(super) fn new() -> Queue {
+impl<S: 'static> Queue<S> {
+    pub(crate) fn new() -> Queue<S> {
         Queue {
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting { lanes: std::array::from_fn(|_| VecDeque::new()), closed: false }),
             ready: Condvar::new(),
             room: ROOM.map(|room| Arc::new(Semaphore::new(room))),
             idle: AtomicBool::new(false),
@@ -102,9 +106,9 @@ impl Queue {
     }
 
     /// Hands a command in and waits for its answer. Once handed in it runs even if the caller is cancelled.
-    pub(super) async fn run<T, F>(&self, urgency: Urgency, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, urgency: Urgency, work: F) -> Result<T, StoreError>
     where
-        F: FnMut(&mut Session) -> Result<T, StoreError> + Send + 'static,
+        F: FnMut(&mut S) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
         let lane = lane_of(urgency);
@@ -125,7 +129,7 @@ impl Queue {
     }
 
     /// The next group; waits for one, at most `patience` when that is given.
-    pub(super) fn take(&self, patience: Option<Duration>) -> Taken {
+    pub(crate) fn take(&self, patience: Option<Duration>) -> Taken<S> {
         let mut waiting = self.waiting.lock();
         loop {
             if waiting.lanes.iter().any(|lane| !lane.is_empty()) {
@@ -147,7 +151,7 @@ impl Queue {
     }
 
     /// Nothing more is taken in; what waits is still done.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         for room in &self.room {
             room.close();
@@ -155,14 +159,14 @@ impl Queue {
         self.ready.notify_all();
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.lock().lanes.iter().map(VecDeque::len).sum()
     }
 }
 
-impl Waiting {
+impl<S> Waiting<S> {
     /// By urgency, with the kept places; places that nobody needs go to whoever waits.
-    fn group(&mut self) -> Vec<Box<dyn Job>> {
+    fn group(&mut self) -> Group<S> {
         let waits = self.lanes.each_ref().map(VecDeque::len);
         let mut shares = shares(waits);
         let mut group = Vec::with_capacity(shares.iter().sum());
@@ -177,9 +181,9 @@ impl Waiting {
 fn shares(waits: [usize; 3]) -> [usize; 3] {
     let settling = waits[1].min(KEPT_FOR_SETTLING);
     let rest = waits[2].min(KEPT_FOR_REST);
-    let mut shares = [waits[0].min(GROUP - settling - rest), settling, rest];
+    let mut shares = [waits[0].min(LARGEST_GROUP - settling - rest), settling, rest];
     for lane in [1, 2] {
-        let free = GROUP - shares.iter().sum::<usize>();
+        let free = LARGEST_GROUP - shares.iter().sum::<usize>();
         shares[lane] += (waits[lane] - shares[lane]).min(free);
     }
     shares
