@@ -100,6 +100,11 @@ impl<'a> Compact<'a> {
             .map_err(|_| JwsError::BadSignature)
     }
 
+    /// The bytes that the signature is over.
+    pub(crate) fn signing_input(&self) -> &'a str {
+        self.signing_input
+    }
+
     /// What is signed, decoded.
     pub(crate) fn payload_bytes(&self) -> Result<Vec<u8>, JwsError> {
         decode(self.payload)
