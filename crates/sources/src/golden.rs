@@ -12,7 +12,16 @@ use std::path::{Path, PathBuf};
 
 /// Where stores would be asked.
 pub(crate) fn upstreams() -> Upstreams {
-    Upstreams { stripe_api: "https://api.stripe.test".to_owned() }
+    Upstreams {
+        stripe_api: "https://api.stripe.test".to_owned(),
+        play_api: "https://play.test".to_owned(),
+        google_token: "https://oauth2.test/token".to_owned(),
+        google_keys: "https://keys.test/oauth2/v3/certs".to_owned(),
+        appstore_api: Some("https://appstore.test".to_owned()),
+        amazon_rvs: "https://rvs.test".to_owned(),
+        amazon_sns: None,
+        discord_api: "https://discord.test/api/v10".to_owned(),
+    }
 }
 
 /// The samples in a folder of this crate's sources: name, path.
@@ -40,6 +49,7 @@ pub(crate) fn shown(notifications: &[Notification]) -> Value {
                 Note::Test { environment, at } => json!({"test": {"environment": environment, "at": at}}),
                 Note::Unknown => json!("unknown"),
                 Note::Informative => json!("informative"),
+                Note::Warning(warning) => json!({"warning": warning}),
             }),
             "observations": observations(&notification.reading),
         })
@@ -86,6 +96,7 @@ pub(crate) fn play(observations: impl IntoIterator<Item = Observation>) -> Vec<V
             had_before: false,
             owner_ids: &[],
             new_owner_ids: &[],
+            merges: false,
         };
         let first = || {
             let customer = owner(&observation).unwrap_or(CustomerId([1; 16]));

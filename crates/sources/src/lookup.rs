@@ -60,9 +60,30 @@ pub fn answer_id(asked_at: Timestamp, store_purchase_id: &str) -> String {
     format!("answer/{}/{store_purchase_id}", asked_at.as_millis())
 }
 
-/// The inverse of [`answer_id`]; `None` for a notification.
+/// What stands before the id of an answer that was asked for to compare: what it tells was found by us.
+const RECONCILED: &str = "reconcile/";
+
+/// The id of an answer that was asked for to compare (`Source::reconcile`), from [`answer_id`]'s or [`looked_up_id`]'s.
+#[must_use]
+pub fn reconciled_id(id: &str) -> String {
+    format!("{RECONCILED}{id}")
+}
+
+/// Whether an answer was asked for to compare.
+#[must_use]
+pub fn is_reconciled_id(external_id: &str) -> bool {
+    let is_answer = || parse_answer_id(external_id).is_some() || parse_looked_up_id(external_id).is_some();
+    external_id.starts_with(RECONCILED) && is_answer()
+}
+
+fn without_reconciled(external_id: &str) -> &str {
+    external_id.strip_prefix(RECONCILED).unwrap_or(external_id)
+}
+
+/// The inverse of [`answer_id`], whether it was asked for to compare or not; `None` for a notification.
 #[must_use]
 pub fn parse_answer_id(external_id: &str) -> Option<(Timestamp, &str)> {
+    let external_id = without_reconciled(external_id);
     let (millis, store_purchase_id) = external_id.strip_prefix("answer/")?.split_once('/')?;
     Some((Timestamp::from_millis(millis.parse().ok()?).ok()?, store_purchase_id))
 }
@@ -73,9 +94,11 @@ pub fn looked_up_id(asked_at: Timestamp, name: &str, context: &str) -> String {
     format!("lookup/{}/{name} {context}", asked_at.as_millis())
 }
 
-/// The inverse of [`looked_up_id`]: when it was asked, its name and its context. `None` for anything else.
+/// The inverse of [`looked_up_id`], whether it was asked for to compare or not: when it was asked, its name and its
+/// context. `None` for anything else.
 #[must_use]
 pub fn parse_looked_up_id(external_id: &str) -> Option<(Timestamp, &str, &str)> {
+    let external_id = without_reconciled(external_id);
     let (millis, rest) = external_id.strip_prefix("lookup/")?.split_once('/')?;
     let (name, context) = rest.split_once(' ')?;
     Some((Timestamp::from_millis(millis.parse().ok()?).ok()?, name, context))
@@ -94,5 +117,16 @@ mod tests {
         assert_eq!(parse_looked_up_id(&answer_id(at, "sub_1")), None);
         assert_eq!(parse_answer_id(&answer_id(at, "sub/1")), Some((at, "sub/1")));
         assert_eq!(parse_answer_id(&id), None);
+        let answer = answer_id(at, "sub/1");
+        assert_eq!(parse_answer_id(&reconciled_id(&answer)), Some((at, "sub/1")));
+        assert_eq!(parse_looked_up_id(&reconciled_id(&id)), parse_looked_up_id(&id));
+        for (name, id, expected) in [
+            ("an answer", answer.clone(), false),
+            ("one to compare", reconciled_id(&answer), true),
+            ("a lookup to compare", reconciled_id(&id), true),
+            ("a store's own id", reconciled_id("evt_1"), false),
+        ] {
+            assert_eq!(is_reconciled_id(&id), expected, "{name}");
+        }
     }
 }

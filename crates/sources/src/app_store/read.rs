@@ -12,8 +12,8 @@ use crate::{Note, Reading};
 use paidup_lifecycle::ids::SourceId;
 use paidup_lifecycle::money::Money;
 use paidup_lifecycle::observation::{
-    Consent, Dated, Facets, Hint, Kind, Observation, Offer, OfferType, Origin, PendingProduct, Period, PeriodType,
-    PriceIncrease, PurchaseKey, Reason, RefundFact, RefundStatus, Stamp, Standing, Store, TransactionFacts,
+    Consent, Dated, Environment, Facets, Hint, Kind, Observation, Offer, OfferType, Origin, PendingProduct, Period,
+    PeriodType, PriceIncrease, PurchaseKey, Reason, RefundFact, RefundStatus, Stamp, Standing, Store, TransactionFacts,
 };
 use paidup_lifecycle::time::Timestamp;
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub(super) fn read(
                 status: data.and_then(|data| data.status),
                 id: payload.notification_uuid.as_ref().into(),
                 at: payload.signed_date.0,
+                origin: Origin::Notification,
+                why: None,
                 transaction,
                 // Renewal info of another chain would be said of the wrong purchase.
                 renewal: renewal.filter(|renewal| {
@@ -59,27 +61,91 @@ pub(super) fn read(
                         || renewal.original_transaction_id == transaction.original_transaction_id
                 }),
             };
-            let Some(store_purchase_id) = transaction.original_transaction_id.as_deref().filter(|id| !id.is_empty())
-            else {
-                return note(Note::Unknown);
-            };
-            let key = PurchaseKey { source_id: source, environment, store_purchase_id: store_purchase_id.to_owned() };
-            Reading::observed(statement.observation(key))
+            match key_of(source, environment, transaction) {
+                Some(key) => Reading::observed(statement.observation(key)),
+                None => note(Note::Unknown),
+            }
         }
         // Of a known type, but without the transaction that would say what it is about.
         (_, _, _) => note(Note::Unknown),
     }
 }
 
-/// A notification about a purchase.
+fn key_of(source: SourceId, environment: Environment, transaction: &Transaction<'_>) -> Option<PurchaseKey> {
+    let id = transaction.original_transaction_id.as_deref().filter(|id| !id.is_empty())?;
+    Some(PurchaseKey { source_id: source, environment, store_purchase_id: id.to_owned() })
+}
+
+/// What is said without a notification: an answer of the API, or a transaction that an app's backend shows.
+pub(super) struct Told {
+    /// What the observation is known by.
+    pub(super) id: Arc<str>,
+    /// Apple's time of saying it.
+    pub(super) at: Timestamp,
+    pub(super) origin: Origin,
+    /// Why, when it is known.
+    pub(super) hint: Option<Hint>,
+    /// As in a notification's `data`.
+    pub(super) status: Option<i64>,
+}
+
+/// How a purchase stands, by the transaction of its running (or last) period.
+pub(super) fn observed(
+    source: SourceId,
+    environment: Environment,
+    told: Told,
+    transaction: &Transaction<'_>,
+    renewal: Option<&Renewal<'_>>,
+) -> Option<Observation> {
+    let key = key_of(source, environment, transaction)?;
+    Some(Statement::of(told, transaction, renewal).observation(key))
+}
+
+/// What a transaction says that is not of the running period: that it was made, for how much, by whom, and whether it was
+/// taken back.
+pub(super) fn observed_in_passing(
+    source: SourceId,
+    environment: Environment,
+    told: Told,
+    transaction: &Transaction<'_>,
+) -> Option<Observation> {
+    let key = key_of(source, environment, transaction)?;
+    let statement = Statement::of(told, transaction, None);
+    let mut facets = Facets { kind: statement.kind().map(|kind| statement.by_transaction(kind)), ..Facets::default() };
+    statement.state_transaction(&mut facets);
+    statement.state_owner(&mut facets);
+    Some(Observation { facets, ..statement.observation(key) })
+}
+
+/// A notification, or something else that Apple signed, about a purchase.
 struct Statement<'a> {
     about: Type,
     subtype: Subtype,
     status: Option<i64>,
     id: Arc<str>,
     at: Timestamp,
+    origin: Origin,
+    /// Why Apple spoke, when no type says it.
+    why: Option<Hint>,
     transaction: &'a Transaction<'a>,
     renewal: Option<&'a Renewal<'a>>,
+}
+
+impl<'a> Statement<'a> {
+    fn of(told: Told, transaction: &'a Transaction<'a>, renewal: Option<&'a Renewal<'a>>) -> Statement<'a> {
+        let Told { id, at, origin, hint, status } = told;
+        Statement {
+            about: Type::Other,
+            subtype: Subtype::None,
+            status,
+            id,
+            at,
+            origin,
+            why: hint,
+            transaction,
+            renewal,
+        }
+    }
 }
 
 impl Statement<'_> {
@@ -91,11 +157,13 @@ impl Statement<'_> {
             store: Store::AppStore,
             id: self.id.clone(),
             observed_at: self.at,
-            origin: Origin::Notification,
-            hint: self.hint(),
+            origin: self.origin,
+            hint: self.why.unwrap_or_else(|| self.hint()),
             about_transaction: transaction_id.filter(|_| self.about.looks_back()).map(str::to_owned),
             facets: self.facets(),
             backfill: false,
+            replaces: None,
+            detected_by: None,
         }
     }
 
@@ -133,7 +201,7 @@ impl Statement<'_> {
     fn is_subscription(&self) -> bool {
         match self.kind() {
             Some(Kind::Subscription) => true,
-            Some(Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing | Kind::Grant) => false,
+            Some(Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing | Kind::Grant | Kind::Temporary) => false,
             None => self.renewal.is_some() || self.status.is_some(),
         }
     }
@@ -158,7 +226,7 @@ impl Statement<'_> {
     }
 
     fn stamp(&self, as_of: Timestamp) -> Stamp {
-        Stamp { as_of, origin: Origin::Notification, by: self.id.clone() }
+        Stamp { as_of, origin: self.origin, by: self.id.clone() }
     }
 
     fn by_notification<T>(&self, value: T) -> Dated<T> {
@@ -567,6 +635,11 @@ impl Transaction<'_> {
 
     fn offer(&self) -> Option<Offer> {
         offer(self.offer_type, self.is_free_offer(), self.offer_identifier.as_deref())
+    }
+
+    /// Whether its period is free.
+    pub(super) fn is_free_trial(&self) -> bool {
+        self.offer_type.is_some() && self.is_free_offer()
     }
 }
 

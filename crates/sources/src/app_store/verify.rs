@@ -154,6 +154,29 @@ impl Address {
         Ok(environment)
     }
 
+    /// Checks what stands by itself: a transaction that an app shows. Answers its environment.
+    pub(super) fn check_alone(
+        &self,
+        told: Option<&str>,
+        bundle_id: Option<&str>,
+        what: &str,
+    ) -> Result<Environment, Rejection> {
+        self.check_bundle(bundle_id, what)?;
+        self.check_environment(told, what)
+    }
+
+    /// Checks what an answer of the API says of itself. It is not signed; what stands in it is, and is checked as nested.
+    pub(super) fn check_answer(
+        &self,
+        asked: Environment,
+        told: Option<&str>,
+        bundle_id: Option<&str>,
+        app_apple_id: Option<i64>,
+    ) -> Result<(), Rejection> {
+        self.check_nested(asked, told, Some(bundle_id), "answer")?;
+        self.check_app(app_apple_id, asked)
+    }
+
     /// Checks a nested part: it is signed on its own, so it could have been signed for somebody else. `bundle_id` is
     /// `None` for renewal info, which names no app.
     pub(super) fn check_nested(
@@ -164,7 +187,7 @@ impl Address {
         what: &str,
     ) -> Result<(), Rejection> {
         if self.check_environment(told, what)? != environment_of_notification {
-            let detail = format!("the {what} is of another environment than the notification");
+            let detail = format!("the {what} is of another environment than what it stands in, or was asked for");
             return Err(misaddressed("wrong_environment", detail));
         }
         bundle_id.map_or(Ok(()), |bundle_id| self.check_bundle(bundle_id, what))

@@ -3,8 +3,10 @@
 //! Only fields that decide something are read; Apple adds new ones at will, so unknown fields and unknown words are no
 //! errors. <https://developer.apple.com/documentation/appstoreservernotifications/responsebodyv2decodedpayload>
 
+use super::verify::environment;
+use paidup_lifecycle::observation::Environment;
 use paidup_lifecycle::time::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
 /// The request's body.
@@ -17,7 +19,7 @@ pub(super) struct Envelope<'a> {
 }
 
 /// Milliseconds since 1970.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Millis(pub(super) Timestamp);
 
 impl<'de> Deserialize<'de> for Millis {
@@ -47,7 +49,15 @@ pub(super) struct Payload<'a> {
     pub(super) app_data: Option<AppAddress<'a>>,
 }
 
-/// For which app, and in which environment; `summary` and `appData` are read no further.
+impl Payload<'_> {
+    /// Where it was said. A token for purchases outside of the store names no environment.
+    pub(super) fn environment(&self) -> Option<Environment> {
+        let part = self.summary.as_ref().or(self.app_data.as_ref()).and_then(|part| part.environment.as_deref());
+        environment(self.data.as_ref().and_then(|data| data.environment.as_deref()).or(part))
+    }
+}
+
+/// For which app, and in which environment. A `summary` names besides which extension of renewal dates it is about.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AppAddress<'a> {
@@ -57,6 +67,10 @@ pub(super) struct AppAddress<'a> {
     pub(super) app_apple_id: Option<i64>,
     #[serde(borrow, default)]
     pub(super) bundle_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) product_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) request_identifier: Option<Cow<'a, str>>,
 }
 
 /// About a purchase.
@@ -123,6 +137,12 @@ pub(super) struct Transaction<'a> {
     pub(super) revocation_percentage: Option<i64>,
     #[serde(borrow, default)]
     pub(super) in_app_ownership_type: Option<Cow<'a, str>>,
+    /// `PURCHASE`: the customer acted (an upgrade too); `RENEWAL`.
+    #[serde(borrow, default)]
+    pub(super) transaction_reason: Option<Cow<'a, str>>,
+    /// Replaced by an upgrade: it is not the running period's, whatever its dates say.
+    #[serde(default)]
+    pub(super) is_upgraded: bool,
     /// 1 introductory, 2 promotional, 3 offer code, 4 win-back.
     #[serde(default)]
     pub(super) offer_type: Option<i64>,
@@ -188,6 +208,130 @@ pub(super) struct Renewal<'a> {
     pub(super) recent_subscription_start_date: Option<Millis>,
     #[serde(borrow, default)]
     pub(super) app_account_token: Option<Cow<'a, str>>,
+}
+
+/// "Get All Subscription Statuses". <https://developer.apple.com/documentation/appstoreserverapi/statusresponse>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StatusResponse<'a> {
+    #[serde(borrow, default)]
+    pub(super) environment: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) bundle_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) app_apple_id: Option<i64>,
+    /// One for each subscription group of the customer.
+    #[serde(borrow, default)]
+    pub(super) data: Vec<StatusGroup<'a>>,
+}
+
+/// A subscription group.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StatusGroup<'a> {
+    /// One for each subscription: a bought one and one that the family shares may stand side by side.
+    #[serde(borrow, default)]
+    pub(super) last_transactions: Vec<StatusItem<'a>>,
+}
+
+/// A subscription as it stands.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StatusItem<'a> {
+    /// As in [`Data`].
+    #[serde(default)]
+    pub(super) status: Option<i64>,
+    #[serde(borrow, default)]
+    pub(super) original_transaction_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) signed_transaction_info: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) signed_renewal_info: Option<Cow<'a, str>>,
+}
+
+/// "Get Transaction Info", and what we keep of a transaction that an app's backend shows.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TransactionResponse<'a> {
+    #[serde(borrow)]
+    pub(super) signed_transaction_info: Cow<'a, str>,
+}
+
+/// "Get Notification History".
+/// <https://developer.apple.com/documentation/appstoreserverapi/notificationhistoryresponse>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HistoryPage<'a> {
+    #[serde(default)]
+    pub(super) has_more: bool,
+    #[serde(borrow, default)]
+    pub(super) pagination_token: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) notification_history: Vec<HistoryItem<'a>>,
+}
+
+/// A notification with what became of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HistoryItem<'a> {
+    #[serde(borrow)]
+    pub(super) signed_payload: Cow<'a, str>,
+    /// At most six.
+    #[serde(default)]
+    pub(super) send_attempts: Vec<SendAttempt>,
+}
+
+/// One attempt to send a notification.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SendAttempt {
+    #[serde(default)]
+    pub(super) attempt_date: Option<i64>,
+    #[serde(default)]
+    pub(super) send_attempt_result: Option<String>,
+}
+
+/// What is kept of a page: the notifications themselves are kept beside it, each for itself.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KeptPage {
+    /// Apple did not take the page's token.
+    #[serde(default)]
+    pub(super) stale_token: bool,
+    #[serde(default)]
+    pub(super) has_more: bool,
+    #[serde(default)]
+    pub(super) pagination_token: Option<String>,
+    #[serde(default)]
+    pub(super) items: Vec<KeptItem>,
+}
+
+/// What is kept of a notification's place on a page.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KeptItem {
+    /// Its `notificationUUID`.
+    pub(super) id: Option<String>,
+    /// Why it was left out.
+    pub(super) refused: Option<String>,
+    pub(super) send_attempts: Vec<SendAttempt>,
+}
+
+/// "Request a Test Notification".
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TestRequested {
+    pub(super) test_notification_token: String,
+}
+
+/// "Get Test Notification Status".
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TestStatus {
+    #[serde(default)]
+    pub(super) signed_payload: Option<String>,
+    #[serde(default)]
+    pub(super) send_attempts: Vec<SendAttempt>,
 }
 
 /// `notificationType`, as far as it decides something.

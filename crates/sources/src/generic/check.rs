@@ -5,7 +5,7 @@ use super::wire::{Bought, Element, Reason, Refund};
 use paidup_lifecycle::time::Timestamp;
 
 /// The longest id, in characters.
-const MAX_ID: usize = 200;
+pub(super) const MAX_ID: usize = 200;
 /// Attributes of a customer: how many, and how long names and values may be.
 const MAX_ATTRIBUTES: usize = 50;
 const MAX_ATTRIBUTE_NAME: usize = 40;

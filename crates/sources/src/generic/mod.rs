@@ -11,10 +11,11 @@ mod tests;
 mod wire;
 
 use crate::{
-    Definition, Keys, Notification, Proof, RawRequest, Reading, Rejection, RejectionKind, SettingsError, Source,
-    Upstreams, Verification, Verified, settings,
+    Claim, Claimed, Definition, Keys, Notification, Proof, RawRequest, Reading, Rejection, RejectionKind,
+    SettingsError, Source, Testing, Upstreams, Verification, Verified, settings,
 };
 use paidup_lifecycle::ids::SourceId;
+use paidup_lifecycle::observation::{Environment, PurchaseKey};
 use paidup_lifecycle::time::Timestamp;
 use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
@@ -69,6 +70,20 @@ impl Source for Generic {
 
     fn read_kept(&self, _external_id: &str, body: &[u8]) -> Result<Reading, Rejection> {
         Ok(read_element(self.id, body).map_err(|problem| problem.rejection(None))?.reading)
+    }
+
+    /// Nobody can be asked: the backend's own word, told or yet to come, is what counts.
+    fn claim(&self, claim: &Claim, _now: Timestamp) -> Result<Claimed, Rejection> {
+        claim.takes_only(&["subscription_id"])?;
+        let purchase = Claim::required(claim.subscription_id.as_ref(), "subscription_id", check::MAX_ID)?;
+        let key = |environment| PurchaseKey { source_id: self.id, environment, store_purchase_id: purchase.to_owned() };
+        Ok(Claimed::Known(vec![key(Environment::Production), key(Environment::Sandbox)]))
+    }
+
+    fn test(&self) -> Testing {
+        let how = "send an observation with `\"reason\": \"test\"` to the intake URL, with a key of scope ingest; a TEST event \
+                   shows that it arrived";
+        Testing::ByHand(how.to_owned())
     }
 }
 

@@ -51,6 +51,8 @@ impl Statement<'_> {
             about_transaction: about.map(str::to_owned),
             facets: self.facets(),
             backfill: false,
+            replaces: None,
+            detected_by: None,
         }
     }
 

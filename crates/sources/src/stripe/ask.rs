@@ -45,7 +45,39 @@ pub(super) enum Wanted<'a> {
     LinesOf(&'a str),
     /// A customer.
     Customer(&'a str),
+    /// A page of the events since a second: `SECOND`, or `SECOND/EVENT` to go on behind that event.
+    EventsSince(&'a str),
+    /// A page of the subscriptions made since a second, in the same way.
+    SubscriptionsSince(&'a str),
 }
+
+/// The types of event that say something of a purchase; Stripe takes 20 in one call.
+const TYPES: [&str; 20] = [
+    "customer.subscription.created",
+    "customer.subscription.updated",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
+    "subscription_schedule.updated",
+    "subscription_schedule.released",
+    "subscription_schedule.canceled",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "invoice.marked_uncollectible",
+    "invoice.voided",
+    "invoice_payment.paid",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.closed",
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+];
+
+/// Entries of a page of events, and of subscriptions, which bring their latest invoice.
+const EVENTS: u8 = 100;
+const SUBSCRIPTIONS: u8 = 50;
 
 impl<'a> Wanted<'a> {
     pub(super) fn name(self) -> String {
@@ -58,6 +90,8 @@ impl<'a> Wanted<'a> {
             Wanted::SessionOf(id) => ("session_of", id),
             Wanted::LinesOf(id) => ("lines_of", id),
             Wanted::Customer(id) => ("customer", id),
+            Wanted::EventsSince(since) => ("events_since", since),
+            Wanted::SubscriptionsSince(since) => ("subscriptions_since", since),
         };
         format!("{kind}/{id}")
     }
@@ -73,6 +107,8 @@ impl<'a> Wanted<'a> {
             "session_of" => Wanted::SessionOf(id),
             "lines_of" => Wanted::LinesOf(id),
             "customer" => Wanted::Customer(id),
+            "events_since" => Wanted::EventsSince(id),
+            "subscriptions_since" => Wanted::SubscriptionsSince(id),
             _ => return None,
         })
     }
@@ -82,6 +118,10 @@ impl<'a> Wanted<'a> {
             let safe =
                 !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
             safe.then(|| id.to_owned())
+        };
+        let page = |since: &str| match since.split_once('/') {
+            None => Some(format!("created[gte]={}", id(since)?)),
+            Some((since, after)) => Some(format!("created[gte]={}&starting_after={}", id(since)?, id(after)?)),
         };
         Some(match self {
             Wanted::Subscription(it) => format!("/v1/subscriptions/{}?expand[]=latest_invoice", id(it)?),
@@ -95,6 +135,13 @@ impl<'a> Wanted<'a> {
             Wanted::SessionOf(it) => format!("/v1/checkout/sessions?payment_intent={}&limit={LIMIT}", id(it)?),
             Wanted::LinesOf(it) => format!("/v1/checkout/sessions/{}/line_items?limit={LIMIT}", id(it)?),
             Wanted::Customer(it) => format!("/v1/customers/{}", id(it)?),
+            Wanted::EventsSince(it) => {
+                let types: String = TYPES.iter().map(|kind| format!("&types[]={kind}")).collect();
+                format!("/v1/events?{}&limit={EVENTS}{types}", page(it)?)
+            }
+            Wanted::SubscriptionsSince(it) => {
+                format!("/v1/subscriptions?{}&limit={SUBSCRIPTIONS}&status=all&expand[]=data.latest_invoice", page(it)?)
+            }
         })
     }
 }

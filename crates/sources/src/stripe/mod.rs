@@ -13,11 +13,12 @@ mod wire;
 mod tests;
 
 use crate::{
-    Ask, Definition, Keys, Lookup, Notification, Proof, RawRequest, Reading, Rejection, RejectionKind, SettingsError,
-    Source, Upstreams, Verification, Verified, settings,
+    Ask, Claim, Claimed, Definition, Keys, Lookup, Notification, Proof, ProvenAnswer, RawRequest, Reading, Rejection,
+    RejectionKind, SettingsError, Source, Testing, Upstreams, Verification, Verified, settings,
 };
 use ask::Api;
 use paidup_lifecycle::ids::SourceId;
+use paidup_lifecycle::observation::{Environment, PurchaseKey, Store};
 use paidup_lifecycle::time::Timestamp;
 use read::{Policy, Reader};
 use schemars::JsonSchema;
@@ -27,6 +28,8 @@ use verify::Prover;
 
 /// The largest event. Most are below 10 KB; invoices with many lines are larger.
 const MAX_BODY: usize = 1024 * 1024;
+/// The longest id of an object, in bytes; Stripe says 255.
+const MAX_ID: usize = 255;
 /// How many secrets may be live at once: endpoints for live mode, test mode and Connect, each while it is rolled.
 const MAX_SECRETS: usize = 16;
 /// The longest secret or key that is taken as one. Stripe's have about 110 characters.
@@ -186,11 +189,62 @@ impl Source for Stripe {
         true
     }
 
+    fn test(&self) -> Testing {
+        let how = "in Stripe's dashboard, Developers, Webhooks, choose the endpoint and resend a recent event (or, in test mode, \
+                   `stripe trigger customer.subscription.created`); GET /v1/notifications shows it";
+        Testing::ByHand(how.to_owned())
+    }
+
     fn ask(&self, question: &Ask, _now: Timestamp) -> Option<http::Request<bytes::Bytes>> {
         self.api.as_ref()?.subscription(&question.store_purchase_id)
     }
 
-    fn look_up(&self, lookup: &Lookup) -> Option<http::Request<bytes::Bytes>> {
+    fn look_up(&self, lookup: &Lookup, _now: Timestamp) -> Option<http::Request<bytes::Bytes>> {
         self.api.as_ref()?.look_up(&lookup.name)
+    }
+
+    fn store(&self) -> Store {
+        Store::Stripe
+    }
+
+    // Nothing is signed here: what comes over TLS from Stripe's own address is Stripe's word.
+    fn prove_answer(
+        &self,
+        wanted: &crate::Wanted<'_>,
+        body: bytes::Bytes,
+        _now: Timestamp,
+    ) -> Result<ProvenAnswer, Rejection> {
+        match wanted {
+            crate::Wanted::Lookup(name, _)
+                if matches!(ask::Wanted::of_name(name), Some(ask::Wanted::EventsSince(_))) =>
+            {
+                let (notifications, rest) = Reader { source: self.id, policy: &self.policy }.events_of(&body)?;
+                Ok(ProvenAnswer { body: rest.into(), notifications })
+            }
+            crate::Wanted::Lookup(..) | crate::Wanted::Purchase(_) => {
+                Ok(ProvenAnswer { body, notifications: Vec::new() })
+            }
+        }
+    }
+
+    fn reconcile(&self, since: Timestamp, _now: Timestamp) -> Vec<Lookup> {
+        if self.api.is_some() { read::first_pages(since) } else { Vec::new() }
+    }
+
+    /// A subscription, by its id. Without a key it counts when Stripe's own events tell of it.
+    fn claim(&self, claim: &Claim, _now: Timestamp) -> Result<Claimed, Rejection> {
+        claim.takes_only(&["subscription_id"])?;
+        let id = Claim::required(claim.subscription_id.as_ref(), "subscription_id", MAX_ID)?;
+        if !id.starts_with("sub_") || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            return Err(Claim::refused(
+                "subscription_id",
+                "must be the id of a subscription at Stripe, sub_...".to_owned(),
+            ));
+        }
+        if self.api.is_some() {
+            return Ok(Claimed::LookUp(vec![read::claimed(id)]));
+        }
+        let key = |environment| PurchaseKey { source_id: self.id, environment, store_purchase_id: id.to_owned() };
+        Ok(Claimed::Known(vec![key(Environment::Production), key(Environment::Sandbox)]))
     }
 }

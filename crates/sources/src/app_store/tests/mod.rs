@@ -1,5 +1,6 @@
 //! The App Store's tests, with certificate chains of our own making: `signing.rs` makes them.
 
+mod api;
 mod forgeries;
 mod lives;
 mod packing;
@@ -43,7 +44,7 @@ fn verify(source: &dyn Source, body: impl Into<bytes::Bytes>) -> Result<Notifica
 
 #[test]
 fn the_built_in_root_is_apples() {
-    let root = super::roots(None).unwrap().remove(0);
+    let root = super::settings::roots(None).unwrap().remove(0);
     let digest = ring::digest::digest(&ring::digest::SHA256, &root);
     assert_eq!(hex::encode(digest), "63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179");
 }
@@ -51,13 +52,33 @@ fn the_built_in_root_is_apples() {
 #[test]
 fn settings_are_checked() {
     let root = signing::Chain::new().root_pem;
+    let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let api = |key: &str| json!({"issuer_id": "i", "key_id": "k", "private_key": key});
     for (name, settings, pointer) in [
         ("least", json!({"bundle_id": BUNDLE}), None),
         (
             "all",
-            json!({"bundle_id": BUNDLE, "app_apple_id": APP, "environment": "SANDBOX", "root_certificates": [root], "api": api("p")}),
+            json!({"bundle_id": BUNDLE, "app_apple_id": APP, "environment": "SANDBOX", "root_certificates": [root], "api": api(&key),
+                "consumption": {"consent": true, "refund_preference": "DECLINE"}}),
             None,
+        ),
+        ("no key", json!({"bundle_id": BUNDLE, "api": api("secret")}), Some("/api/private_key")),
+        (
+            "a blank in an id",
+            json!({"bundle_id": BUNDLE, "api": {"issuer_id": "a b", "key_id": "k", "private_key": key}}),
+            Some("/api/issuer_id"),
+        ),
+        (
+            "no key id",
+            json!({"bundle_id": BUNDLE, "api": {"issuer_id": "i", "key_id": "", "private_key": key}}),
+            Some("/api/key_id"),
+        ),
+        ("consent without a key", json!({"bundle_id": BUNDLE, "consumption": {"consent": true}}), Some("/consumption")),
+        ("no consent", json!({"bundle_id": BUNDLE, "consumption": {"consent": false}}), None),
+        (
+            "an unknown preference",
+            json!({"bundle_id": BUNDLE, "consumption": {"consent": true, "refund_preference": "GRANT"}}),
+            Some("/consumption/refund_preference"),
         ),
         ("no bundle", json!({}), Some("")),
         ("empty bundle", json!({"bundle_id": ""}), Some("/bundle_id")),
@@ -79,13 +100,14 @@ fn settings_are_checked() {
 #[test]
 fn chains_are_kept_bounded_and_used_again() {
     let chain = signing::Chain::new();
-    let roots = super::roots(Some(std::slice::from_ref(&chain.root_pem))).unwrap();
+    let roots = super::settings::roots(Some(std::slice::from_ref(&chain.root_pem))).unwrap();
     let address = super::Address {
         bundle_id: BUNDLE.to_owned(),
         app_apple_id: None,
         environments: &[super::Environment::Sandbox],
     };
-    let source = AppStore { id: SourceId([7; 16]), address, prover: super::Prover::new(roots) };
+    let policy = super::Policy::default();
+    let source = AppStore { id: SourceId([7; 16]), address, prover: super::Prover::new(roots), api: None, policy };
     let payload = samples::test_payload();
     for _ in 0..3 {
         verify(&source, signing::envelope(&chain.sign(&payload))).unwrap();

@@ -114,7 +114,7 @@ fn a_life_that_apple_told_gives_its_events() {
 #[test]
 fn an_expired_leaf_verifies_at_the_time_of_signing_only() {
     let Some(folder) = folder() else { return };
-    let prover = Prover::new(crate::app_store::roots(None).unwrap());
+    let prover = Prover::new(crate::app_store::settings::roots(None).unwrap());
     let text = jws(folder.join("real/g1-signedRenewalInfo-leaf-expired-2023-09.jws"));
     let proven = prover.prove(&Compact::split(&text).unwrap(), "signedRenewalInfo").unwrap();
     let payload: Value = serde_json::from_slice(&proven.payload).unwrap();

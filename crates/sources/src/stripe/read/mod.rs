@@ -21,7 +21,7 @@ mod subscription;
 use super::PastDueAccess;
 use super::ask::Wanted;
 use super::wire::{self, Event, Object};
-use crate::{Link, Lookup, Note, Reading, Rejection, RejectionKind, parse_answer_id, parse_looked_up_id};
+use crate::{Link, Lookup, Note, Notification, Reading, Rejection, RejectionKind, parse_answer_id, parse_looked_up_id};
 use money_back::Back;
 use paidup_lifecycle::ids::SourceId;
 use paidup_lifecycle::observation::{Dated, Environment, Facets, Hint, Observation, Origin, PurchaseKey, Stamp, Store};
@@ -137,6 +137,8 @@ impl Word<'_> {
             about_transaction: None,
             facets,
             backfill: false,
+            replaces: None,
+            detected_by: None,
         }
     }
 
@@ -148,8 +150,52 @@ impl Word<'_> {
     }
 }
 
+/// Why lists are looked up.
+const COMPARED: &str = "to compare with Stripe's own list";
+
+/// The first pages of the lists that are compared: events, of which Stripe keeps those of 30 days, and subscriptions that
+/// were made since.
+pub(super) fn first_pages(since: Timestamp) -> Vec<Lookup> {
+    let since = since.as_seconds().max(0).to_string();
+    [Wanted::EventsSince(&since), Wanted::SubscriptionsSince(&since)]
+        .into_iter()
+        .map(|wanted| lookup(wanted, String::new(), COMPARED))
+        .collect()
+}
+
+impl Reader<'_> {
+    /// The events of a page, oldest first, as if Stripe had sent them, and what is left of the page.
+    pub(super) fn events_of(&self, page: &[u8]) -> Result<(Vec<Notification>, Vec<u8>), Rejection> {
+        let value = wire::parse(page)?;
+        let list = Object(&value);
+        if !list.has("data") {
+            return Err(no_answer("a list"));
+        }
+        let mut events = Vec::new();
+        for entry in list.list("data") {
+            // One that cannot be read says nothing of the others.
+            let Ok(event) = Event::new(entry.0) else { continue };
+            events.push(Notification {
+                external_id: event.id().into(),
+                label: event.label(),
+                body: entry.0.to_string().into(),
+                reading: self.event(event),
+            });
+        }
+        events.reverse();
+        let last = list.list("data").last().and_then(Object::id);
+        let rest = serde_json::json!({"object": "list", "data": [], "has_more": list.is("has_more"), "last": last});
+        Ok((events, rest.to_string().into_bytes()))
+    }
+}
+
 fn lookup(wanted: Wanted<'_>, context: String, why: &'static str) -> Lookup {
     Lookup { name: wanted.name(), context, why, unless_known: None }
+}
+
+/// The subscription that a customer's backend says they bought.
+pub(super) fn claimed(subscription: &str) -> Lookup {
+    lookup(Wanted::Subscription(subscription), String::new(), "a customer's backend says that they bought it")
 }
 
 impl<'r> Reader<'r> {
@@ -187,6 +233,12 @@ impl<'r> Reader<'r> {
             let word = self.answered(external_id, asked_at, object)?;
             return Ok(subscription::answer(&word, object));
         }
+        if let Wanted::EventsSince(since) | Wanted::SubscriptionsSince(since) = wanted {
+            if !object.has("data") {
+                return Err(no_answer("a list"));
+            }
+            return Ok(self.page(external_id, asked_at, wanted, since, object));
+        }
         let context: Context = serde_json::from_str(context).map_err(|_| no_answer("what it was looked up for"))?;
         let word = Word {
             reader: *self,
@@ -213,6 +265,33 @@ impl<'r> Reader<'r> {
             }
             (_, About::OneTime { .. } | About::Subscription { .. }) => Reading::noted(Note::Informative),
         })
+    }
+
+    /// A page of a list that is compared, and the next one. Events were taken out of theirs (see [`events_of`]).
+    fn page(&self, id: &str, asked_at: Timestamp, wanted: Wanted<'_>, since: &str, list: Object<'_>) -> Reading {
+        let mut reading = Reading::default();
+        for entry in list.list("data") {
+            let one = match (wanted, self.answered(id, asked_at, entry)) {
+                (Wanted::SubscriptionsSince(_), Ok(word)) => subscription::answer(&word, entry),
+                (_, Ok(_) | Err(_)) => continue,
+            };
+            reading.observations.extend(one.observations);
+            reading.lookups.extend(one.lookups);
+        }
+        let last = list.text("last").or_else(|| list.list("data").last().and_then(Object::id));
+        if let (true, Some(last)) = (list.is("has_more"), last) {
+            let since = since.split('/').next().unwrap_or_default();
+            let next = format!("{since}/{last}");
+            let next = match wanted {
+                Wanted::EventsSince(_) => Wanted::EventsSince(&next),
+                _ => Wanted::SubscriptionsSince(&next), // no other list has pages
+            };
+            reading.lookups.push(lookup(next, String::new(), COMPARED));
+        }
+        if reading.observations.is_empty() {
+            reading.note = Some(Note::Informative);
+        }
+        reading
     }
 
     /// What an event says.

@@ -189,7 +189,12 @@ pub(super) fn looked_up(word: &Word<'_>, wanted: Wanted<'_>, back: &Back, object
             let session = object.list("data").find(|session| session.text("mode") == Some("payment"));
             session.map_or_else(nothing, |session| of_session(word, payment, session, back))
         }
-        Wanted::Subscription(_) | Wanted::RefundsOf(_) | Wanted::LinesOf(_) | Wanted::Customer(_) => nothing(),
+        Wanted::Subscription(_)
+        | Wanted::RefundsOf(_)
+        | Wanted::LinesOf(_)
+        | Wanted::Customer(_)
+        | Wanted::EventsSince(_)
+        | Wanted::SubscriptionsSince(_) => nothing(),
     }
 }
 

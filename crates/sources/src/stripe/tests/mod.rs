@@ -87,7 +87,8 @@ fn a_key_makes_pinned_requests_and_stands_nowhere_else() {
     let source = open(json!({"api_key": "rk_live_secret"}));
     let lookup =
         |name: &str| Lookup { name: name.to_owned(), context: String::new(), why: "a test", unless_known: None };
-    let request = source.look_up(&lookup("paid_by/pi_1")).unwrap();
+    let at = Timestamp::from_millis(1_770_000_000_000).unwrap();
+    let request = source.look_up(&lookup("paid_by/pi_1"), at).unwrap();
     assert_eq!(
         request.uri().to_string(),
         "https://api.stripe.test/v1/invoice_payments?payment%5Btype%5D=payment_intent&payment%5Bpayment_intent%5D=pi_1&limit=10"
@@ -97,9 +98,9 @@ fn a_key_makes_pinned_requests_and_stands_nowhere_else() {
     assert!(!format!("{request:?}").contains("rk_live_secret"), "what is printed of it hides the key");
     assert!(!source.policy().unwrap().contains("rk_live"));
     for name in ["invoice/in_1/../../secrets", "invoice/in 1", "invoice/", "planet/x", "invoice"] {
-        assert!(source.look_up(&lookup(name)).is_none(), "{name}");
+        assert!(source.look_up(&lookup(name), at).is_none(), "{name}");
     }
-    assert!(open(json!({})).look_up(&lookup("invoice/in_1")).is_none(), "without a key nothing is asked");
+    assert!(open(json!({})).look_up(&lookup("invoice/in_1"), at).is_none(), "without a key nothing is asked");
 }
 
 /// What came of a policy is read under it, whatever the settings are today.
