@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// `Retry-After` in seconds (decimals allowed, as Discord sends them) or as an HTTP date; at most [`MAX_WAIT`].
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<f64>() {
         return bounded_seconds(seconds);

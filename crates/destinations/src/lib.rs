@@ -12,6 +12,7 @@ pub mod preview;
 mod settings;
 pub mod webhook;
 
+pub use crate::answers::retry_after;
 pub use crate::settings::ReactivationAs;
 use bytes::Bytes;
 use paidup_lifecycle::closed_set;

@@ -253,6 +253,7 @@ fn canonical(event: EventType) -> (&'static str, Tone, &'static str, &'static st
         E::OneTimeExpired => (CRYING, Bad, "reached the end of their purchase", "of"),
         E::PromoGranted => (HAPPY, Good, "was granted access", "to"),
         E::PromoRevoked => (CRYING, Bad, "lost their granted access", "to"),
+        E::TemporaryEntitlementGranted => (PLAIN, Neutral, "has access for now, until the store answers,", "to"),
         E::PaymentFailed => (SCARED, Bad, "had a failed payment", "for"),
         E::RefundRequested => (SCARED, Neutral, "asked for a refund", "of"),
         E::RefundDeclined => (PLAIN, Neutral, "was declined a refund", "of"),

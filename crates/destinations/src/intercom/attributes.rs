@@ -117,7 +117,7 @@ impl Painter {
         let lasts = match own.kind {
             Kind::Subscription | Kind::Grant => true,
             Kind::Consumable => false,
-            Kind::NonConsumable | Kind::NonRenewing => !own.entitlements.is_empty(),
+            Kind::NonConsumable | Kind::NonRenewing | Kind::Temporary => !own.entitlements.is_empty(),
         };
         if lasts {
             put(picture, LATEST_ENTITLEMENT, json!(self.entitlement.text(&own.entitlements)));
@@ -182,6 +182,7 @@ pub(super) const fn changes_contact(event_type: EventType) -> bool {
         | E::OneTimeExpired
         | E::PromoGranted
         | E::PromoRevoked
+        | E::TemporaryEntitlementGranted
         | E::RefundReversed
         | E::EntitlementsChanged => true,
         // Access and money are told beside the event that moved them, offers beside the one that began or ended them.
