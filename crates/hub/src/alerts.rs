@@ -5,7 +5,7 @@
 //! Nothing is kept in the database: every condition follows from what is, so a restart finds it again.
 
 use paidup_lifecycle::closed_set;
-use paidup_lifecycle::ids::DestinationId;
+use paidup_lifecycle::ids::{DestinationId, SourceId};
 use paidup_lifecycle::time::Timestamp;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,6 +19,8 @@ closed_set! {
     pub enum AlertKind {
         /// Nearly as many events wait as may: 90 % of `max_backlog`.
         Backlog = "backlog",
+        /// A source's store does not accept its credentials.
+        Credentials = "credentials",
         /// So many events are in trouble that nothing more is read until some are done.
         Crowded = "crowded",
         /// Nothing was taken for a while.
@@ -27,8 +29,12 @@ closed_set! {
         Gap = "gap",
         /// Paused by the hub.
         Paused = "paused",
+        /// A source has sent nothing for far longer than is its habit.
+        Silent = "silent",
         /// Switched off by the hub.
         SwitchedOff = "switched_off",
+        /// A source's store does not answer.
+        Unreachable = "unreachable",
     }
 }
 
@@ -50,11 +56,20 @@ struct Labels {
     kind: &'static str,
 }
 
-/// All that stand. By destination: nothing else alerts yet.
+/// Which source, and what about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: String,
+    kind: &'static str,
+}
+
+/// All that stand.
 #[derive(Default)]
 pub struct Alerts {
     standing: Mutex<HashMap<DestinationId, Vec<Alert>>>,
     gauge: Family<Labels, Gauge>,
+    of_sources: Mutex<HashMap<SourceId, Vec<Alert>>>,
+    source_gauge: Family<SourceLabels, Gauge>,
 }
 
 impl Alerts {
@@ -62,7 +77,45 @@ impl Alerts {
     pub fn register(registry: &mut Registry) -> Alerts {
         let alerts = Alerts::default();
         registry.register("destination_alert", "1: a person must act; see its alerts", alerts.gauge.clone());
+        let help = "1: a person must look; see GET /v1/sources/{id}";
+        registry.register("source_alert", help, alerts.source_gauge.clone());
         alerts
+    }
+
+    /// Says what stands now about a source: everything, so what is not named any more is over.
+    pub fn stand_source(&self, id: SourceId, mut found: Vec<Alert>) {
+        let mut standing = self.of_sources.lock();
+        let before = standing.remove(&id).unwrap_or_default();
+        date(&before, &mut found);
+        let set = |kind: AlertKind, stands| {
+            let labels = SourceLabels { source: id.to_string(), kind: kind.as_str() };
+            self.source_gauge.get_or_create(&labels).set(stands);
+        };
+        for alert in begun(&before, &found) {
+            tracing::error!(source.id = %id, alert = %alert.kind, detail = alert.detail, "operator alert");
+            set(alert.kind, 1);
+        }
+        for alert in begun(&found, &before) {
+            tracing::info!(source.id = %id, alert = %alert.kind, "operator alert is over");
+            set(alert.kind, 0);
+        }
+        if !found.is_empty() {
+            standing.insert(id, found);
+        }
+    }
+
+    /// What stands about a source.
+    #[must_use]
+    pub fn of_source(&self, id: SourceId) -> Vec<Alert> {
+        self.of_sources.lock().get(&id).cloned().unwrap_or_default()
+    }
+
+    /// A source is no more.
+    pub fn forget_source(&self, id: SourceId) {
+        self.of_sources.lock().remove(&id);
+        for kind in AlertKind::ALL {
+            self.source_gauge.remove(&SourceLabels { source: id.to_string(), kind: kind.as_str() });
+        }
     }
 
     /// Says what stands now about a destination: everything, so what is not named any more is over.
@@ -70,12 +123,11 @@ impl Alerts {
         let found = self.dated(id, found);
         let mut standing = self.standing.lock();
         let before = standing.remove(&id).unwrap_or_default();
-        let among = |alerts: &[Alert], kind| alerts.iter().any(|alert| alert.kind == kind);
-        for alert in found.iter().filter(|alert| !among(&before, alert.kind)) {
+        for alert in begun(&before, &found) {
             tracing::error!(destination.id = %id, alert = %alert.kind, detail = alert.detail, "operator alert");
             self.gauge.get_or_create(&labels(id, alert.kind)).set(1);
         }
-        for alert in before.iter().filter(|alert| !among(&found, alert.kind)) {
+        for alert in begun(&found, &before) {
             tracing::info!(destination.id = %id, alert = %alert.kind, "operator alert is over");
             self.gauge.get_or_create(&labels(id, alert.kind)).set(0);
         }
@@ -88,10 +140,7 @@ impl Alerts {
     #[must_use]
     pub fn dated(&self, id: DestinationId, mut found: Vec<Alert>) -> Vec<Alert> {
         let standing = self.standing.lock();
-        for alert in &mut found {
-            let known = standing.get(&id).and_then(|alerts| alerts.iter().find(|known| known.kind == alert.kind));
-            alert.since = known.map_or(alert.since, |known| known.since.min(alert.since));
-        }
+        date(standing.get(&id).map(Vec::as_slice).unwrap_or_default(), &mut found);
         found
     }
 
@@ -101,6 +150,19 @@ impl Alerts {
         for kind in AlertKind::ALL {
             self.gauge.remove(&labels(id, *kind));
         }
+    }
+}
+
+/// Those of `now` that are not among `before`.
+fn begun<'a>(before: &'a [Alert], now: &'a [Alert]) -> impl Iterator<Item = &'a Alert> {
+    now.iter().filter(|alert| !before.iter().any(|known| known.kind == alert.kind))
+}
+
+/// Each since it began to stand.
+fn date(known: &[Alert], found: &mut [Alert]) {
+    for alert in found {
+        let known = known.iter().find(|known| known.kind == alert.kind);
+        alert.since = known.map_or(alert.since, |known| known.since.min(alert.since));
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`SETTINGS`] is the one list of names; help texts and `docs/settings` are printed from it. Sources and destinations
 //! are not settings: they live in the database.
 
+use crate::claims::RestorePolicies;
 use crate::secrets::Secret;
 use ipnet::IpNet;
 use paidup_destinations::connect::App;
@@ -78,12 +79,38 @@ pub const SETTINGS: &[Setting] = &[
     setting("PAIDUP_STRIPE_API_URL", "https://api.stripe.com", "where Stripe's API is"),
     setting("PAIDUP_PLAY_API_URL", "https://androidpublisher.googleapis.com", "where Google Play's developer API is"),
     setting("PAIDUP_GOOGLE_OAUTH_URL", "https://oauth2.googleapis.com/token", "where Google hands out access tokens"),
+    setting(
+        "PAIDUP_GOOGLE_KEYS_URL",
+        "",
+        "where Google publishes the keys that it signs pushes with. Default: https://www.googleapis.com/oauth2/v3/certs, or /oauth2/v3/certs beside PAIDUP_GOOGLE_OAUTH_URL when that is set",
+    ),
     setting("PAIDUP_APPSTORE_API_URL", "", "where the App Store Server API is. Default: Apple's, by environment"),
     setting("PAIDUP_AMAZON_RVS_URL", "https://appstore-sdk.amazon.com", "where Amazon's receipt verification is"),
+    setting(
+        "PAIDUP_AMAZON_SNS_URL",
+        "",
+        "the one origin that certificates of SNS messages may come from. Default: https://sns.<region>.amazonaws.com",
+    ),
     setting(
         "PAIDUP_DISCORD_STATUS_NUMBERING",
         "contract",
         "numbers of a subscription's status in Discord's shape. contract: ACTIVE 0, ENDING 1, INACTIVE 2; discord: ACTIVE 0, INACTIVE 1, ENDING 2",
+    ),
+    setting(
+        "PAIDUP_RESTORE_POLICY",
+        "transfer",
+        "what becomes of a purchase that another customer claims. transfer: it moves; transfer_if_inactive: unless it is an active subscription; keep: it stays and the claim is refused; share: the two customers become one",
+    ),
+    setting("PAIDUP_RESTORE_POLICY_SANDBOX", "", "the same for sandbox purchases. Default: as PAIDUP_RESTORE_POLICY"),
+    setting(
+        "PAIDUP_TEMPORARY_ENTITLEMENT_HOURS",
+        "0",
+        "for how many hours, up to 24, a customer has what a claimed product unlocks while its store cannot be asked; 0: not at all",
+    ),
+    setting(
+        "PAIDUP_RECONCILE_HOURS",
+        "24",
+        "how often what is known is compared with each store, in hours, up to 8760; 0: only by command, also not at start nor when a source is silent",
     ),
     setting("PAIDUP_LOG", "info", "which log lines are written, e.g. warn or info,paidup_hub=debug"),
     setting("PAIDUP_LOG_FORMAT", "text", "text or json"),
@@ -103,6 +130,9 @@ pub const SETTINGS: &[Setting] = &[
         "for how many days attempts of deliveries are kept, up to 36500; 0: for ever",
     ),
 ];
+
+/// Where Google's keys are. <https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>
+const GOOGLE_KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
 
 closed_set! {
     /// How log lines look.
@@ -170,10 +200,14 @@ pub struct Upstreams {
     pub play_api: Upstream,
     /// Google's tokens.
     pub google_oauth: Upstream,
+    /// Google's keys.
+    pub google_keys: Upstream,
     /// App Store Server API.
     pub appstore_api: Option<Upstream>,
     /// Amazon's receipts.
     pub amazon_rvs: Upstream,
+    /// SNS certificates. `None`: AWS's own, by region.
+    pub amazon_sns: Option<Upstream>,
 }
 
 impl Upstreams {
@@ -187,8 +221,10 @@ impl Upstreams {
             Some(&self.stripe_api),
             Some(&self.play_api),
             Some(&self.google_oauth),
+            Some(&self.google_keys),
             self.appstore_api.as_ref(),
             Some(&self.amazon_rvs),
+            self.amazon_sns.as_ref(),
         ]
         .into_iter()
         .flatten()
@@ -230,10 +266,16 @@ pub struct Config {
     pub oauth_apps: Vec<OAuthApp>,
     /// Discord's status numbers.
     pub discord_status_numbering: Numbering,
+    /// What becomes of purchases that another customer claims.
+    pub restore: RestorePolicies,
+    /// For how long a customer has what was claimed while its store cannot be asked; `None`: not at all.
+    pub temporary_entitlement: Option<Duration>,
     /// Log filter.
     pub log: String,
     /// Log format.
     pub log_format: LogFormat,
+    /// How often what is known is compared with each store; `None`: only by command.
+    pub reconcile_every: Option<Duration>,
     /// How long what is kept.
     pub retention: Retention,
 }
@@ -357,12 +399,43 @@ impl Values {
         self.url(name, schemes)?.ok_or_else(|| invalid(name, "must not be empty".to_owned()))
     }
 
+    /// An address without a path means its `/token`.
+    fn google_tokens(&self, schemes: &[&str]) -> Result<Upstream, ConfigError> {
+        let mut tokens = self.upstream("PAIDUP_GOOGLE_OAUTH_URL", schemes)?;
+        if tokens.url.path() == "/" {
+            tokens.url.set_path("/token");
+        }
+        Ok(tokens)
+    }
+
+    /// Whoever points Google's tokens elsewhere has its keys there too.
+    fn google_keys(&self, schemes: &[&str]) -> Result<Upstream, ConfigError> {
+        if let Some(keys) = self.url("PAIDUP_GOOGLE_KEYS_URL", schemes)? {
+            return Ok(keys);
+        }
+        let mut keys = self.upstream("PAIDUP_GOOGLE_OAUTH_URL", schemes)?;
+        if !keys.overridden {
+            keys.url = Url::parse(GOOGLE_KEYS).expect("a constant URL");
+        }
+        keys.url.set_path("/oauth2/v3/certs");
+        Ok(keys)
+    }
+
     /// A number of days; 0: for ever.
     fn days(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
         match self.parse::<u64>(name, "a number of days")? {
             0 => Ok(None),
             days @ 1..=36_500 => Ok(Some(Duration::from_secs(days * 86_400))),
             days => Err(invalid(name, format!("{days} is more than 36500"))),
+        }
+    }
+
+    fn reconcile_every(&self) -> Result<Option<Duration>, ConfigError> {
+        const NAME: &str = "PAIDUP_RECONCILE_HOURS";
+        match self.parse::<u64>(NAME, "a number of hours")? {
+            0 => Ok(None),
+            hours @ 1..=8_760 => Ok(Some(Duration::from_secs(hours * 3_600))),
+            hours => Err(invalid(NAME, format!("{hours} is more than 8760"))),
         }
     }
 
@@ -382,20 +455,43 @@ impl Values {
                 intercom_api: self.url("PAIDUP_INTERCOM_API_URL", HTTP)?,
                 stripe_api: self.upstream("PAIDUP_STRIPE_API_URL", HTTP)?,
                 play_api: self.upstream("PAIDUP_PLAY_API_URL", HTTP)?,
-                google_oauth: self.upstream("PAIDUP_GOOGLE_OAUTH_URL", HTTP)?,
+                google_oauth: self.google_tokens(HTTP)?,
+                google_keys: self.google_keys(HTTP)?,
                 appstore_api: self.url("PAIDUP_APPSTORE_API_URL", HTTP)?,
                 amazon_rvs: self.upstream("PAIDUP_AMAZON_RVS_URL", HTTP)?,
+                amazon_sns: self.url("PAIDUP_AMAZON_SNS_URL", HTTP)?,
             },
             oauth_apps: self.intercom_app(HTTP)?.into_iter().collect(),
             discord_status_numbering: self.parse("PAIDUP_DISCORD_STATUS_NUMBERING", "a known numbering")?,
+            restore: self.restore()?,
+            temporary_entitlement: self.hours("PAIDUP_TEMPORARY_ENTITLEMENT_HOURS")?,
             log: self.get("PAIDUP_LOG").0.to_owned(),
             log_format: self.parse("PAIDUP_LOG_FORMAT", "a known format")?,
+            reconcile_every: self.reconcile_every()?,
             retention: Retention {
                 notifications: self.days("PAIDUP_RETENTION_NOTIFICATIONS_DAYS")?,
                 events: self.days("PAIDUP_RETENTION_EVENTS_DAYS")?,
                 attempts: self.days("PAIDUP_RETENTION_ATTEMPTS_DAYS")?,
             },
         })
+    }
+
+    /// A number of hours of a day; 0: none.
+    fn hours(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+        match self.parse::<u64>(name, "a number of hours")? {
+            0 => Ok(None),
+            hours @ 1..=24 => Ok(Some(Duration::from_secs(hours * 3600))),
+            hours => Err(invalid(name, format!("{hours} is more than 24"))),
+        }
+    }
+
+    fn restore(&self) -> Result<RestorePolicies, ConfigError> {
+        let production = self.parse("PAIDUP_RESTORE_POLICY", "a known policy")?;
+        let sandbox = match self.get("PAIDUP_RESTORE_POLICY_SANDBOX").0 {
+            "" => production,
+            _ => self.parse("PAIDUP_RESTORE_POLICY_SANDBOX", "a known policy")?,
+        };
+        Ok(RestorePolicies { production, sandbox })
     }
 
     fn intercom_app(&self, schemes: &[&str]) -> Result<Option<OAuthApp>, ConfigError> {
@@ -531,6 +627,8 @@ mod tests {
             ("scheme", [("PAIDUP_DISCORD_API_URL", "ftp://x")], "must be a URL that starts with http or https"),
             ("half an app", [("PAIDUP_INTERCOM_CLIENT_SECRET", "tooshort")], "PAIDUP_INTERCOM_CLIENT_ID: is missing"),
             ("numbering", [("PAIDUP_DISCORD_STATUS_NUMBERING", "live")], "known: contract discord"),
+            ("hours", [("PAIDUP_TEMPORARY_ENTITLEMENT_HOURS", "25")], "25 is more than 24"),
+            ("policy", [("PAIDUP_RESTORE_POLICY_SANDBOX", "give")], "known: transfer transfer_if_inactive keep share"),
             ("database", [("PAIDUP_DATABASE_URL", "mysql://u:secret@h")], "must start with sqlite: or postgres://"),
             ("no file for plain ones", [("PAIDUP_LISTEN_FILE", "x")], "unknown setting PAIDUP_LISTEN_FILE"),
         ] {

@@ -56,7 +56,7 @@ pub fn grant_of(key: &PurchaseKey) -> Option<GrantId> {
 impl Hub {
     /// Gives an entitlement by hand. Answers the grant as the purchase that it is.
     pub async fn grant(&self, customer: &str, request: GrantRequest) -> Result<Purchase, HubError> {
-        check_name("customer", customer)?;
+        check_customer("customer", customer)?;
         check_name("entitlement", &request.entitlement)?;
         let now = self.clock().now();
         let expires_at = match request.ends {
@@ -122,4 +122,50 @@ pub(crate) fn check_name(field: &str, name: &str) -> Result<(), HubError> {
         return Err(HubError::refused(422, &format!("/{field}"), &detail));
     }
     Ok(())
+}
+
+/// Texts that apps send as a user's id when they have none. A customer of that name would be everybody: RevenueCat refuses
+/// the same ones (revenuecat-events.md section 6).
+const NOBODY: [&str; 18] = [
+    "no_user",
+    "null",
+    "none",
+    "nil",
+    "(null)",
+    "NaN",
+    "NUL",
+    "unidentified",
+    "undefined",
+    "unknown",
+    "anonymous",
+    "guest",
+    "-1",
+    "0",
+    "[]",
+    "{}",
+    "[object Object]",
+    "",
+];
+
+/// Whether an id is what apps send when they have none.
+pub(crate) fn is_nobody(id: &str) -> bool {
+    NOBODY.contains(&id.trim())
+}
+
+/// Marks that turn the direction of the text around them: an id with one of them looks like another id.
+fn turns_text(letter: char) -> bool {
+    matches!(letter, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// An id that a customer may get by command.
+pub(crate) fn check_customer(field: &str, id: &str) -> Result<(), HubError> {
+    check_name(field, id)?;
+    let detail = if is_nobody(id) {
+        "this is what apps send for a user whom they do not know; a customer of this id would be everybody"
+    } else if id.chars().any(turns_text) {
+        "must not contain marks that turn the direction of text: it would look like another id"
+    } else {
+        return Ok(());
+    };
+    Err(HubError::refused(422, &format!("/{field}"), detail))
 }

@@ -83,7 +83,15 @@ impl Hub {
             }
             Err(IntakeError::Rejected(rejection)) => {
                 self.metrics().rejected(kind, rejection.kind, rejection.reason);
-                tracing::info!(reason = rejection.reason, status = rejection.kind.status(), "notification rejected");
+                // What is addressed to somebody else says to whom: that is how an operator learns it. Other details may
+                // hold parts of the body.
+                let detail = (rejection.kind == RejectionKind::WrongAddress).then_some(rejection.detail.as_str());
+                tracing::info!(
+                    reason = rejection.reason,
+                    status = rejection.kind.status(),
+                    detail,
+                    "notification rejected"
+                );
             }
             Err(error @ (IntakeError::UnknownSource | IntakeError::Unavailable(_) | IntakeError::Failed)) => {
                 self.metrics().rejected(kind, RejectionKind::Unavailable, "not_kept");
@@ -102,20 +110,36 @@ impl Hub {
         let received = self.read(opened, raw).await?;
         let notifications = received.len() as u64;
         let unknown = received.iter().filter(|received| received.note == Some(Note::Unknown)).count();
+        let warnings: Vec<&'static str> =
+            received.iter().filter_map(|received| warning_of(received.note.as_ref())).collect();
         let started = Instant::now();
         let command = Command::observe(opened.record.id, &*opened.source);
         let done = self.commit(Urgency::Intake, command, received).await.map_err(not_kept)?;
         self.metrics().commit_took(started.elapsed());
+        self.comparing().hear(opened.record.id, self.clock().now());
         self.metrics().unknown(definition.kind, unknown as u64);
+        for warning in warnings {
+            tracing::warn!(source.id = %opened.record.id, warning, "a store sent something that a person must see");
+        }
         Ok(Accepted { status: definition.success, notifications, repeats: done.report.repeats() })
     }
 
     /// Proves and reads, fetching the sender's keys when the source asks for them.
     async fn read(&self, opened: &Opened, raw: &RawRequest) -> Result<Vec<Received>, IntakeError> {
+        let mut fetched = Vec::new();
         for _ in 0..MAX_KEYS {
-            match self.verify(opened, raw)? {
-                Ok(received) => return Ok(received),
-                Err(needed) => self.fetch_proof_key(needed).await?,
+            match self.verify(opened, raw) {
+                Ok(Ok(received)) => return Ok(received),
+                Ok(Err(needed)) => {
+                    fetched.push(needed.uri().to_string());
+                    self.fetch_proof_key(needed).await?;
+                }
+                Err(IntakeError::Rejected(rejection)) if rejection.kind == RejectionKind::Unavailable => {
+                    // What was fetched is no key (a page of a proxy, a cut answer): it must not be kept for hours.
+                    self.proof_keys().forget(&fetched, self.clock().now());
+                    return Err(rejection.into());
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(reject(RejectionKind::Forged, "too_many_keys", "it names more keys than a sender needs").into())
@@ -168,6 +192,13 @@ fn not_kept(error: HubError) -> IntakeError {
             tracing::error!(%error, "deciding failed");
             IntakeError::Failed
         }
+    }
+}
+
+fn warning_of(note: Option<&Note>) -> Option<&'static str> {
+    match note {
+        Some(Note::Warning(warning)) => Some(warning),
+        Some(Note::Test { .. } | Note::Unknown | Note::Informative) | None => None,
     }
 }
 

@@ -4,10 +4,11 @@
 //! Start reading at `intake` (a notification arrives), then `commit` (the one door), then `scheduler` (the clock's side).
 
 pub mod alerts;
-mod ask;
+pub mod ask;
 pub mod backfill;
 mod backlog;
 pub mod catalogue;
+pub mod claims;
 pub mod clock;
 pub mod commit;
 pub mod config;
@@ -17,15 +18,18 @@ pub mod destinations;
 pub mod discord_users;
 pub mod dispatch;
 pub mod error;
+pub mod explain;
 pub mod grants;
 pub mod intake;
 pub mod keys;
-mod links;
+pub mod line;
+pub mod links;
 pub mod outbound;
 mod proof_keys;
 mod pruning;
 pub mod rebuild;
 pub mod recent;
+mod reconcile;
 pub mod replay;
 mod scheduler;
 pub mod secrets;
@@ -38,6 +42,7 @@ pub mod tryout;
 pub use error::HubError;
 
 use alerts::Alerts;
+use ask::Desks;
 use backfill::Walks;
 use clock::{Chance, Clock};
 use config::Config;
@@ -51,6 +56,7 @@ use outbound::{Client, Outbound};
 use paidup_sources::Definition;
 use paidup_store::{Store, StoreError};
 use proof_keys::ProofKeys;
+use reconcile::Comparing;
 use scheduler::Agenda;
 use secrets::{SecretError, Secrets};
 use sources::Registry;
@@ -93,7 +99,7 @@ struct Parts {
 
 /// A hub. Cloning it gives another handle to the same one.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(Arc<Inner>, Option<Arc<str>>);
 
 struct Inner {
     store: Arc<dyn Store>,
@@ -106,6 +112,8 @@ struct Inner {
     gate: Gate,
     sources: Registry,
     proof_keys: ProofKeys,
+    desks: Desks,
+    comparing: Comparing,
     listening_on: OnceLock<SocketAddr>,
     agenda: Agenda,
     outbound: Arc<dyn Outbound>,
@@ -171,28 +179,33 @@ impl Hub {
         let destinations = Destinations::new(known, port, tasks.clone(), stopping.clone());
         let mut alerts = Alerts::default();
         metrics.register(|registry| alerts = Alerts::register(registry));
-        let hub = Hub(Arc::new(Inner {
-            store,
-            clock,
-            chance,
-            config: Arc::new(config),
-            secrets,
-            metrics,
-            recent,
-            gate: Gate::new(&admin_key),
-            sources: Registry::new(definitions),
-            proof_keys: ProofKeys::default(),
-            listening_on: OnceLock::new(),
-            agenda: Agenda::default(),
-            outbound,
-            destinations,
-            alerts,
-            walks: Walks::default(),
-            begun: Begun::default(),
-            discord_users: DiscordUsers::default(),
-            tasks,
-            stopping,
-        }));
+        let hub = Hub(
+            Arc::new(Inner {
+                store,
+                clock,
+                chance,
+                config: Arc::new(config),
+                secrets,
+                metrics,
+                recent,
+                gate: Gate::new(&admin_key),
+                sources: Registry::new(definitions),
+                proof_keys: ProofKeys::default(),
+                desks: Desks::default(),
+                comparing: Comparing::default(),
+                listening_on: OnceLock::new(),
+                agenda: Agenda::default(),
+                outbound,
+                destinations,
+                alerts,
+                walks: Walks::default(),
+                begun: Begun::default(),
+                discord_users: DiscordUsers::default(),
+                tasks,
+                stopping,
+            }),
+            None,
+        );
         hub.open_sources().await?;
         Ok(hub)
     }
@@ -204,7 +217,8 @@ impl Hub {
         self.tasks().spawn(self.clone().run_halts());
         self.tasks().spawn(self.clone().run_backlog());
         self.tasks().spawn(self.clone().run_scheduler());
-        self.tasks().spawn(self.clone().run_questions(self.outbound().clone()));
+        self.tasks().spawn(self.clone().run_questions());
+        self.tasks().spawn(self.clone().run_watch());
         self.tasks().spawn(self.clone().run_catalogue());
         self.tasks().spawn(self.clone().run_pruning());
         Ok(())
@@ -240,6 +254,17 @@ impl Hub {
     #[must_use]
     pub fn public_url(&self) -> String {
         self.config().public_url(*self.0.listening_on.get().unwrap_or(&self.config().listen))
+    }
+
+    /// The same hub; what is changed through it stands in the journal as that caller's doing.
+    #[must_use]
+    pub fn on_behalf_of(&self, principal: &keys::Principal) -> Hub {
+        let who = principal.key.map_or_else(|| principal.name.to_string(), |key| format!("{key} ({})", principal.name));
+        Hub(self.0.clone(), Some(who.into()))
+    }
+
+    pub(crate) fn who(&self) -> Option<&str> {
+        self.1.as_deref()
     }
 
     /// Sources that are set up.
@@ -284,6 +309,14 @@ impl Hub {
 
     pub(crate) fn proof_keys(&self) -> &ProofKeys {
         &self.0.proof_keys
+    }
+
+    pub(crate) fn desks(&self) -> &Desks {
+        &self.0.desks
+    }
+
+    pub(crate) fn comparing(&self) -> &Comparing {
+        &self.0.comparing
     }
 
     pub(crate) fn agenda(&self) -> &Agenda {

@@ -63,6 +63,18 @@ impl ProofKeys {
         self.known.read().failed_at.is_some_and(|at| now.since(at) < PAUSE)
     }
 
+    /// What is kept of these URLs is of no use; the servers behind them are left alone for a while.
+    pub(crate) fn forget(&self, urls: &[String], now: Timestamp) {
+        if urls.is_empty() {
+            return;
+        }
+        let mut known = self.known.write();
+        let Known { keys, fetched_at, failed_at } = &mut *known;
+        fetched_at.retain(|url, _| !urls.contains(url));
+        Arc::make_mut(keys).0.retain(|url, _| !urls.contains(url));
+        *failed_at = Some(now);
+    }
+
     fn put(&self, url: String, body: Bytes, now: Timestamp) {
         let mut known = self.known.write();
         let Known { keys, fetched_at, .. } = &mut *known;

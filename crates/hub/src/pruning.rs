@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Between two rounds.
 const EVERY: Duration = Duration::from_secs(3600);
 
+/// How long clues are kept: refunds and disputes of a year's subscription come within it.
+const CLUES_KEPT: Duration = Duration::from_secs(400 * 86_400);
+
 /// What a round removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pruned {
@@ -21,6 +24,8 @@ pub struct Pruned {
     pub attempts: u64,
     /// What destinations remembered.
     pub memories: u64,
+    /// What answers lookups where a store cannot be asked.
+    pub clues: u64,
 }
 
 impl Hub {
@@ -29,8 +34,8 @@ impl Hub {
         loop {
             match self.prune().await {
                 Ok(pruned) if pruned == Pruned::default() => {}
-                Ok(Pruned { notifications, events, attempts, memories }) => {
-                    tracing::info!(notifications, events, attempts, memories, "old rows were forgotten");
+                Ok(Pruned { notifications, events, attempts, memories, clues }) => {
+                    tracing::info!(notifications, events, attempts, memories, clues, "old rows were forgotten");
                 }
                 Err(error) => tracing::warn!(%error, "old rows cannot be forgotten now"),
             }
@@ -55,7 +60,9 @@ impl Hub {
         if let Some(kept) = retention.notifications {
             pruned.notifications = store.prune_notifications(before(kept)).await?;
         }
+        self.end_old_claims().await?;
         pruned.memories = store.prune_memories(MEMORIES_KEPT).await?;
+        pruned.clues = store.prune_clues(before(CLUES_KEPT)).await?;
         Ok(pruned)
     }
 }

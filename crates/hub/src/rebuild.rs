@@ -142,13 +142,14 @@ async fn decision(
         abilities: Arc::new(input.abilities),
         now: entry.record.decided_at,
         seed: entry.record.seed,
+        by: input.by,
         report: Arc::default(),
     }))
 }
 
 fn policy_of(input: &Input) -> Option<&str> {
     match &input.command {
-        Command::Observe { policy, .. } => policy.as_deref(),
+        Command::Observe { policy, .. } | Command::Claim { policy, .. } => policy.as_deref(),
         _ => None, // the others read nothing
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here asks which kind a source is: what differs is in its `Definition`.
 
 use crate::commit::command::Abilities;
+use crate::config::Upstream;
 use crate::secrets::{mask_settings, unmask_settings};
 use crate::{Hub, HubError};
 use paidup_lifecycle::ids::SourceId;
@@ -137,8 +138,18 @@ impl Hub {
 
     /// Where stores are asked, as the operator set it.
     fn store_upstreams(&self) -> Upstreams {
-        let stripe_api = self.config().upstreams.stripe_api.url.as_str().trim_end_matches('/').to_owned();
-        Upstreams { stripe_api }
+        let upstreams = &self.config().upstreams;
+        let place = |upstream: &Upstream| upstream.url.as_str().trim_end_matches('/').to_owned();
+        Upstreams {
+            stripe_api: place(&upstreams.stripe_api),
+            play_api: place(&upstreams.play_api),
+            google_token: place(&upstreams.google_oauth),
+            google_keys: place(&upstreams.google_keys),
+            appstore_api: upstreams.appstore_api.as_ref().map(place),
+            amazon_rvs: place(&upstreams.amazon_rvs),
+            amazon_sns: upstreams.amazon_sns.as_ref().map(place),
+            discord_api: place(&upstreams.discord_api),
+        }
     }
 
     fn known_kind(&self, kind: &str) -> Result<&'static Definition, HubError> {
@@ -190,9 +201,11 @@ impl Hub {
 
     async fn put_source(&self, record: SourceRecord) -> Result<SourceView, HubError> {
         let opened = self.open_source(record.clone())?;
+        let id = record.id;
         self.store().put_source(record).await?;
         let view = self.view_source(&opened.record, opened.definition.secrets);
         self.sources().insert(opened);
+        self.desks().renew(id);
         Ok(view)
     }
 
@@ -209,6 +222,9 @@ impl Hub {
         self.store().put_meta(FORMER, list).await?;
         self.store().delete_source(id).await?;
         self.sources().remove(id);
+        self.desks().renew(id);
+        self.alerts().forget_source(id);
+        self.metrics().forget_store_waiting(&id.to_string());
         Ok(())
     }
 

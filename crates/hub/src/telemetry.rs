@@ -39,6 +39,24 @@ pub struct ByType {
     pub r#type: &'static str,
 }
 
+/// By kind of source and what a call to its store came to, or why none is made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByCall {
+    /// `stripe`, ...
+    pub source: &'static str,
+    /// Of calls: `answered`, `busy`, `failed`, `refused`; of waits: `quota`, `held`.
+    pub outcome: &'static str,
+}
+
+/// What waits for a source's store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByWaiting {
+    /// The source's id.
+    pub source: String,
+    /// `questions`, `lookups`, `given_up`.
+    pub what: &'static str,
+}
+
 /// All figures.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -54,6 +72,9 @@ pub struct Metrics {
     database_bytes: Gauge,
     ticks: Counter,
     questions: Family<ByOutcome, Counter>,
+    store_calls: Family<ByCall, Counter>,
+    store_waits: Family<ByCall, Counter>,
+    store_waiting: Family<ByWaiting, Gauge>,
 }
 
 /// What became of a question to a store.
@@ -80,6 +101,9 @@ impl Default for Metrics {
             database_bytes: Gauge::default(),
             ticks: Counter::default(),
             questions: Family::default(),
+            store_calls: Family::default(),
+            store_waits: Family::default(),
+            store_waiting: Family::default(),
             registry: Mutex::new(Registry::default()),
         };
         registry.register("notifications_accepted", "Notifications that are durable", metrics.accepted.clone());
@@ -99,6 +123,13 @@ impl Default for Metrics {
         registry.register_with_unit("database", "Size on disk", Unit::Bytes, metrics.database_bytes.clone());
         registry.register("deadlines", "Deadlines that the clock settled", metrics.ticks.clone());
         registry.register("questions", "Questions to stores", metrics.questions.clone());
+        registry.register("store_waiting", "What waits for a source's store", metrics.store_waiting.clone());
+        registry.register("store_calls", "Calls to stores", metrics.store_calls.clone());
+        registry.register(
+            "store_waits",
+            "Times that a store's quota or state held calls up",
+            metrics.store_waits.clone(),
+        );
         Metrics { registry: Mutex::new(registry), ..metrics }
     }
 }
@@ -150,6 +181,28 @@ impl Metrics {
 
     pub(crate) fn question(&self, outcome: &'static str) {
         self.questions.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
+    pub(crate) fn store_call(&self, source: &'static str, outcome: &'static str) {
+        self.store_calls.get_or_create(&ByCall { source, outcome }).inc();
+    }
+
+    pub(crate) fn store_wait(&self, source: &'static str, outcome: &'static str) {
+        self.store_waits.get_or_create(&ByCall { source, outcome }).inc();
+    }
+
+    pub(crate) fn store_waiting(&self, source: &str, waiting: &paidup_store::records::Waiting) {
+        let counts = [("questions", waiting.questions), ("lookups", waiting.lookups), ("given_up", waiting.given_up)];
+        for (what, count) in counts {
+            let labels = ByWaiting { source: source.to_owned(), what };
+            self.store_waiting.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn forget_store_waiting(&self, source: &str) {
+        for what in ["questions", "lookups", "given_up"] {
+            self.store_waiting.remove(&ByWaiting { source: source.to_owned(), what });
+        }
     }
 
     pub(crate) fn observe_store(&self, health: &paidup_store::records::Health, unmapped: usize) {

@@ -86,7 +86,7 @@ impl Work<'_> {
     }
 
     /// Like `claim`, but one of our own ids that nobody has is a mistake, not a new alias.
-    fn claim_by_hand(&mut self, customer: &str, holder: Option<CustomerId>) -> Result<CustomerId, Refused> {
+    pub(super) fn claim_by_hand(&mut self, customer: &str, holder: Option<CustomerId>) -> Result<CustomerId, Refused> {
         if customer.parse::<CustomerId>().is_ok() && self.alias(customer).is_none() {
             return Err(refused(404, "there is no such customer"));
         }
@@ -102,20 +102,22 @@ impl Work<'_> {
             Some(other) => other,
             None if alias.parse::<CustomerId>().is_ok() => return Err(refused(404, "there is no such customer")),
             None => {
-                let mut customer = self.customer(stays);
-                add_alias(&mut customer, alias.to_owned())?;
-                self.put_alias(alias.to_owned(), stays);
-                self.put_customer(customer);
-                return Ok(());
+                return self.add_id(stays, alias);
             }
         };
-        for purchase in self.purchases_of(goes) {
-            self.apply(purchase, &Input::Moved { to: stays }, None);
-        }
-        self.merge(goes, stays)
+        self.unite(goes, stays)
     }
 
-    fn merge(&mut self, goes: CustomerId, stays: CustomerId) -> Result<(), Refused> {
+    /// A customer gets an id that nobody has.
+    pub(super) fn add_id(&mut self, customer: CustomerId, alias: &str) -> Result<(), Refused> {
+        let mut customer = self.customer(customer);
+        add_alias(&mut customer, alias.to_owned())?;
+        self.put_alias(alias.to_owned(), customer.id);
+        self.put_customer(customer);
+        Ok(())
+    }
+
+    pub(super) fn merge(&mut self, goes: CustomerId, stays: CustomerId) -> Result<(), Refused> {
         let (mut from, mut to) = (self.customer(goes), self.customer(stays));
         for alias in std::mem::take(&mut from.aliases) {
             add_alias(&mut to, alias.clone())?;
@@ -167,7 +169,7 @@ impl Work<'_> {
         self.catalogue.to_mut().products.insert(key, product);
     }
 
-    fn know_entitlement(&mut self, id: &str) {
+    pub(super) fn know_entitlement(&mut self, id: &str) {
         if !self.catalogue.entitlements.contains_key(id) {
             self.put_entitlement(&Entitlement { id: id.to_owned(), name: None, sku_id: None });
         }

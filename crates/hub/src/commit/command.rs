@@ -4,8 +4,9 @@
 //! A command holds everything that its decision needs and that is not in the database at that moment. Notifications are
 //! kept beside the journal and stand in it by their ids.
 
+use crate::claims::RestorePolicies;
 use paidup_lifecycle::catalogue::{Entitlement, Product};
-use paidup_lifecycle::ids::{GrantId, PurchaseId, SourceId};
+use paidup_lifecycle::ids::{ClaimId, GrantId, PurchaseId, SourceId};
 use paidup_lifecycle::observation::{PeriodType, Store};
 use paidup_lifecycle::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,55 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         purchases: Vec<PurchaseId>,
     },
+    /// An app's backend says that a customer bought something. With a proof that speaks for itself, that is observed first.
+    Claim {
+        /// Which claim.
+        id: ClaimId,
+        /// Whose store.
+        source_id: SourceId,
+        /// The source's settings that reading depends on, as they were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<String>,
+        /// Any id of the customer, who is made if unknown.
+        customer: String,
+        /// What becomes of a purchase that is another customer's.
+        restore: RestorePolicies,
+        /// What the store has to be asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lookups: Vec<ClaimedLookup>,
+        /// It counts for those of these that a store has told of, or will.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        purchases: Vec<PurchaseId>,
+    },
+    /// A customer gets what a claimed purchase would unlock, until its store can say whether it is one.
+    GrantTemporarily {
+        /// Which claim.
+        claim: ClaimId,
+        /// Whose store.
+        source_id: SourceId,
+        /// The store's name.
+        store: Store,
+        /// What was claimed.
+        product_id: String,
+        /// For how long at most, in milliseconds.
+        for_ms: u64,
+    },
+    /// Nothing more comes of a claim.
+    EndClaim {
+        /// Which.
+        id: ClaimId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// An operator gives purchases of one customer to another.
+    Transfer {
+        /// Any id of the customer who has them.
+        customer: String,
+        /// Any id of the customer who gets them, who is made if unknown.
+        to: String,
+        /// Which.
+        purchases: Vec<PurchaseId>,
+    },
     /// A purchase is given to a customer.
     Bind {
         /// Which.
@@ -112,6 +162,20 @@ pub enum Command {
         /// Any id of the customer, who is made if unknown.
         customer: String,
     },
+}
+
+/// What a claim asks the store, as it stands in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedLookup {
+    /// In the source's words.
+    pub name: String,
+    /// In the source's words.
+    pub context: String,
+    /// For people.
+    pub why: String,
+    /// Not asked when this purchase is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless_known: Option<PurchaseId>,
 }
 
 impl Command {
@@ -143,4 +207,7 @@ pub struct Input {
     /// What the sources could do.
     #[serde(flatten)]
     pub abilities: Abilities,
+    /// Whose doing it was: the admin key, or a key's id and name. Absent: the hub's own, or a store's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }

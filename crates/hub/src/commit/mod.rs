@@ -5,19 +5,27 @@
 pub(crate) mod by_hand;
 pub mod command;
 pub(crate) mod decide;
+mod owners;
+mod people;
 mod skus;
+mod substance;
 pub(crate) mod wanted;
 pub(crate) mod work;
 
+use crate::claims::Claimed;
 use crate::{Hub, HubError};
 use command::Command;
 use decide::Deciding;
 use paidup_lifecycle::engine::Input;
 use paidup_lifecycle::ids::SourceId;
+use paidup_lifecycle::observation::DetectedBy;
 use paidup_lifecycle::time::Timestamp;
-use paidup_sources::{Clue, Link, Lookup, Note, Notification, Packed, Source, notification_id};
+use paidup_sources::{
+    Clue, Link, Lookup, Note, Notification, Packed, Source, Transfer, is_reconciled_id, notification_id,
+};
 use paidup_store::records::{Body, KeptNotification, NotificationOutcome};
 use paidup_store::{StoreError, Urgency};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
@@ -39,6 +47,12 @@ pub(crate) struct Received {
     pub(crate) clues: Vec<Clue>,
     /// Ids of one customer.
     pub(crate) links: Vec<Link>,
+    /// What must be known before the rest counts.
+    pub(crate) first: Option<Box<Lookup>>,
+    /// Groups of ids, each of one customer.
+    pub(crate) same: Vec<Vec<String>>,
+    /// Purchases that change hands without being named.
+    pub(crate) transfers: Vec<Transfer>,
 }
 
 impl Received {
@@ -71,17 +85,24 @@ impl Received {
     /// One that is kept already.
     pub(crate) fn of_kept(kept: KeptNotification, reading: paidup_sources::Reading) -> Received {
         let mut reading = reading;
+        if is_reconciled_id(&kept.external_id) {
+            for observation in &mut reading.observations {
+                observation.detected_by = Some(DetectedBy::Reconcile);
+            }
+        }
         let inputs = std::mem::take(&mut reading.observations).into_iter().map(Input::Observed).collect();
-        let paidup_sources::Reading { note, mut lookups, mut clues, links, .. } = reading;
-        lookups.retain(|lookup| {
+        let paidup_sources::Reading { note, mut lookups, mut clues, links, first, same, transfers, .. } = reading;
+        let fits = |lookup: &Lookup| {
             let fits = lookup.fits();
             if !fits {
                 tracing::warn!(source.id = %kept.source_id, why = lookup.why, "a lookup is too long to be kept");
             }
             fits
-        });
+        };
+        lookups.retain(&fits);
+        let first = first.filter(|first| fits(first));
         clues.retain(|clue| clue.name.len() <= Lookup::MAX_NAME && clue.answer.len() <= MAX_CLUE);
-        Received { kept, inputs, note, lookups, clues, links }
+        Received { kept, inputs, note, lookups, clues, links, first, same, transfers }
     }
 }
 
@@ -89,20 +110,44 @@ impl Received {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     repeats: AtomicU64,
+    /// An answer that was asked for to compare said nothing new.
+    confirms: AtomicBool,
     /// Earliest new deadline, in milliseconds; `i64::MAX`: none.
     deadline: AtomicI64,
     asks: AtomicBool,
+    /// What became of the purchases of a claim.
+    claimed: Mutex<Vec<Claimed>>,
 }
 
 impl Report {
     pub(crate) fn reset(&self) {
         self.repeats.store(0, Ordering::Relaxed);
+        self.confirms.store(false, Ordering::Relaxed);
         self.deadline.store(i64::MAX, Ordering::Relaxed);
         self.asks.store(false, Ordering::Relaxed);
+        self.claimed.lock().clear();
+    }
+
+    pub(crate) fn claimed(&self, claimed: &[Claimed]) {
+        self.claimed.lock().extend_from_slice(claimed);
+    }
+
+    /// What became of the purchases of a claim.
+    pub(crate) fn all_claimed(&self) -> Vec<Claimed> {
+        self.claimed.lock().clone()
     }
 
     pub(crate) fn count_repeat(&self) {
         self.repeats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn confirm(&self) {
+        self.confirms.store(true, Ordering::Relaxed);
+    }
+
+    /// What was asked for to compare said nothing new: nothing of it was kept.
+    pub(crate) fn confirms(&self) -> bool {
+        self.confirms.load(Ordering::Relaxed)
     }
 
     pub(crate) fn deadline(&self, at: Timestamp) {
@@ -140,10 +185,11 @@ impl Hub {
             abilities: self.sources().abilities(),
             now: self.clock().now(),
             seed: self.chance().seed(),
+            by: self.who().map(str::to_owned),
             report: report.clone(),
         };
         let committed = self.store().commit(urgency, Box::new(decision)).await?;
-        if committed.entry.is_some() {
+        if committed.entry.is_some() || report.confirms() {
             let deadline = report.deadline.load(Ordering::Relaxed);
             self.agenda().wake(Timestamp::from_millis_clamped(deadline), report.asks.load(Ordering::Relaxed));
         }

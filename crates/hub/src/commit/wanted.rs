@@ -2,10 +2,12 @@
 //! what answers lookups. Pure, like all of `commit`.
 
 use super::Received;
+use super::owners::Answered;
 use super::work::Work;
-use paidup_lifecycle::ids::LookupId;
+use paidup_lifecycle::ids::{LookupId, SourceId};
 use paidup_lifecycle::purchase::{Purchase, State};
-use paidup_sources::{Link, parse_looked_up_id};
+use paidup_lifecycle::time::Timestamp;
+use paidup_sources::{Link, Lookup, is_reconciled_id, parse_looked_up_id};
 use paidup_store::Changes;
 use paidup_store::records::{ClueRecord, LookupRecord};
 use std::time::Duration;
@@ -14,9 +16,41 @@ use std::time::Duration;
 /// sent within seconds.
 const OWN_NOTIFICATION: Duration = Duration::from_secs(60);
 
-/// The id of a lookup: the same name and context of a source is the same lookup.
-pub(crate) fn lookup_id(source: paidup_lifecycle::ids::SourceId, name: &str, context: &str) -> LookupId {
-    LookupId::derive(&[&source.0, name.as_bytes(), context.as_bytes()])
+/// The id of a lookup: the same name and context of a source is the same lookup. What is wanted to compare is another one:
+/// its answer is kept under another id, and only when it says something new.
+pub(crate) fn lookup_id(source: SourceId, name: &str, context: &str, reconciles: bool) -> LookupId {
+    let why: &[u8] = if reconciles { b"reconcile" } else { b"" };
+    LookupId::derive(&[&source.0, name.as_bytes(), context.as_bytes(), why][..if reconciles { 4 } else { 3 }])
+}
+
+/// A lookup as it waits from `now` on.
+pub(crate) fn record_of(source_id: SourceId, lookup: &Lookup, now: Timestamp, reconciles: bool) -> LookupRecord {
+    LookupRecord {
+        id: lookup_id(source_id, &lookup.name, &lookup.context, reconciles),
+        source_id,
+        name: lookup.name.clone(),
+        context: lookup.context.clone(),
+        why: lookup.why.to_owned(),
+        unless_known: lookup.unless_known.as_ref().map(Purchase::id_of),
+        asked_since: now,
+        ask_at: Some(now),
+        attempts: 0,
+        last_error: None,
+        reconciles,
+    }
+}
+
+impl Received {
+    /// The lookup that this answers.
+    pub(crate) fn answers(&self) -> Option<LookupId> {
+        let (_, name, context) = parse_looked_up_id(&self.kept.external_id)?;
+        Some(lookup_id(self.kept.source_id, name, context, self.reconciles()))
+    }
+
+    /// It was asked for to compare what is known with the store.
+    pub(crate) fn reconciles(&self) -> bool {
+        is_reconciled_id(&self.kept.external_id)
+    }
 }
 
 impl Work<'_> {
@@ -42,31 +76,42 @@ impl Work<'_> {
         }
     }
 
-    /// Notes what is to be looked up, what this answers, and what answers others. To be called after its observations.
-    pub(super) fn look_up(&self, received: &Received, changes: &mut Changes) {
-        let source_id = received.kept.source_id;
-        if let Some((_, name, context)) = parse_looked_up_id(&received.kept.external_id) {
-            changes.looked_up.push(lookup_id(source_id, name, context));
+    /// Puts an answer aside that replaces a purchase which nobody knows: that one is looked up first, and its answer leads
+    /// back to this one. Says whether it did.
+    pub(super) fn put_aside(&self, received: &Received, changes: &mut Changes, answered: &mut Answered) -> bool {
+        let Some(first) = &received.first else { return false };
+        let is_known = first.unless_known.as_ref().is_some_and(|key| self.purchase(Purchase::id_of(key)).is_some());
+        if is_known {
+            return false;
         }
+        let source_id = received.kept.source_id;
+        answered.lookup = received.answers();
+        changes.looked_up.extend(answered.lookup);
+        let record = record_of(source_id, first, self.now, received.reconciles());
+        let record = LookupRecord { unless_known: None, ..record };
+        answered.further.push(record.id);
+        changes.lookups.push(record);
+        true
+    }
+
+    /// Notes what is to be looked up, what this answers, and what answers others. To be called after its observations, which
+    /// `answered` names; adds what claims that wait for this have to wait for instead.
+    pub(super) fn look_up(&self, received: &Received, changes: &mut Changes, answered: &mut Answered) {
+        let source_id = received.kept.source_id;
+        answered.lookup = received.answers();
+        changes.looked_up.extend(answered.lookup);
         for lookup in &received.lookups {
             let unless_known = lookup.unless_known.as_ref().map(Purchase::id_of);
             let is_known = |id| self.purchase(id).is_some_and(|purchase| purchase.state != State::None);
-            if unless_known.is_some_and(is_known) {
+            if let Some(known) = unless_known.filter(|id| is_known(*id)) {
+                answered.purchases.push(known);
                 continue;
             }
+            answered.further.push(lookup_id(source_id, &lookup.name, &lookup.context, received.reconciles()));
+            answered.or_known.extend(unless_known);
             let wait = if unless_known.is_some() { OWN_NOTIFICATION } else { Duration::ZERO };
-            changes.lookups.push(LookupRecord {
-                id: lookup_id(source_id, &lookup.name, &lookup.context),
-                source_id,
-                name: lookup.name.clone(),
-                context: lookup.context.clone(),
-                why: lookup.why.to_owned(),
-                unless_known,
-                asked_since: self.now,
-                ask_at: Some(self.now.plus(wait)),
-                attempts: 0,
-                last_error: None,
-            });
+            let record = record_of(source_id, lookup, self.now, received.reconciles());
+            changes.lookups.push(LookupRecord { ask_at: Some(self.now.plus(wait)), ..record });
         }
         changes.clues.extend(received.clues.iter().map(|clue| ClueRecord {
             source_id,

@@ -4,16 +4,17 @@
 //! links, the catalogue).
 
 use super::command::Abilities;
-use super::{Received, Report, skus};
-use paidup_lifecycle::catalogue::{Catalogue, Product};
+use super::{Received, Report, skus, substance};
+use paidup_lifecycle::catalogue::{Catalogue, Product, granted_entitlement};
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::engine::{self, Context, Draft, Input, Outcome, Subject};
 use paidup_lifecycle::entitlement::{self, Sealing};
 use paidup_lifecycle::event::{Details, Event, EventType, PurchaseView};
-use paidup_lifecycle::ids::{CustomerId, ProductId, PurchaseId, SourceId};
-use paidup_lifecycle::observation::{Environment, Facets, Hint, Kind, Observation, Origin, Store};
+use paidup_lifecycle::ids::{ClaimId, CustomerId, ProductId, PurchaseId, SourceId};
+use paidup_lifecycle::observation::{Environment, Facets, Hint, Kind, Observation, Origin, PurchaseKey, Store};
 use paidup_lifecycle::purchase::{Purchase, State};
 use paidup_lifecycle::time::Timestamp;
+use paidup_store::claims::ClaimRecord;
 use paidup_store::records::QuestionRecord;
 use paidup_store::{Before, Changes};
 use std::borrow::Cow;
@@ -32,11 +33,15 @@ pub(crate) struct Work<'a> {
     used: Abilities,
     pub(super) catalogue: Cow<'a, Catalogue>,
     purchases: BTreeMap<PurchaseId, Purchase>,
+    other_ids: BTreeMap<PurchaseId, PurchaseId>,
     customers: BTreeMap<CustomerId, Customer>,
     aliases: BTreeMap<String, CustomerId>,
     events: Vec<Event>,
     questions: BTreeMap<PurchaseId, QuestionRecord>,
     pub(super) answered: Vec<PurchaseId>,
+    claims: BTreeMap<ClaimId, ClaimRecord>,
+    /// Purchases that nobody knew before, and that were given to whoever claimed them.
+    fresh: BTreeSet<PurchaseId>,
 }
 
 impl<'a> Work<'a> {
@@ -50,17 +55,39 @@ impl<'a> Work<'a> {
             used: Abilities::default(),
             catalogue: Cow::Borrowed(&before.catalogue),
             purchases: BTreeMap::new(),
+            other_ids: BTreeMap::new(),
             customers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             events: Vec::new(),
             questions: BTreeMap::new(),
             answered: Vec::new(),
+            claims: BTreeMap::new(),
+            fresh: BTreeSet::new(),
         }
     }
 
     /// Nothing has changed so far.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.purchases.is_empty() && self.customers.is_empty() && self.aliases.is_empty() && self.events.is_empty()
+        let people = self.purchases.is_empty() && self.customers.is_empty() && self.aliases.is_empty();
+        people && self.events.is_empty() && self.claims.is_empty()
+    }
+
+    /// What was heard changes nothing but moments.
+    pub(super) fn says_nothing_new(&self) -> bool {
+        let same = |purchase: &Purchase| {
+            self.before.purchases.get(&purchase.id).is_some_and(|known| substance::same_purchase(known, purchase))
+        };
+        let same_customer = |customer: &Customer| {
+            self.before.customers.get(&customer.id).is_some_and(|known| substance::same_customer(known, customer))
+        };
+        self.events.is_empty()
+            && self.claims.is_empty()
+            && self.questions.is_empty()
+            && self.aliases.is_empty()
+            && self.other_ids.is_empty()
+            && matches!(self.catalogue, Cow::Borrowed(_))
+            && self.purchases.values().all(same)
+            && self.customers.values().all(same_customer)
     }
 
     /// Writes down what changed; answers which abilities of sources were looked at and found.
@@ -77,11 +104,13 @@ impl<'a> Work<'a> {
             report.ask();
         }
         changes.purchases = self.purchases.into_values().collect();
+        changes.other_ids = self.other_ids.into_iter().collect();
         changes.customers = self.customers.into_values().collect();
         changes.aliases = self.aliases.into_iter().collect();
         changes.events = self.events;
         changes.questions = self.questions.into_values().collect();
         changes.answered = self.answered;
+        changes.claims = self.claims.into_values().collect();
         if let Cow::Owned(mut catalogue) = self.catalogue {
             catalogue.revision = self.before.catalogue.revision + 1;
             changes.catalogue = Some(catalogue);
@@ -99,26 +128,77 @@ impl<'a> Work<'a> {
         concerned.all(|id| self.purchase(id).is_some_and(|purchase| purchase.recent.contains(&digest)))
     }
 
-    /// A store spoke about a purchase.
-    pub(crate) fn observe(&mut self, digest: u64, input: &Input) -> Option<PurchaseId> {
+    /// A store spoke about a purchase. One that nobody knows yet belongs to `claimant`, if somebody claimed it.
+    pub(crate) fn observe(&mut self, digest: u64, input: &Input, claimant: Option<&str>) -> Option<PurchaseId> {
         let Input::Observed(observation) = input else { return None };
-        let id = Purchase::id_of(&observation.key);
+        let key = self.key_of(observation);
+        let id = self.own_id(Purchase::id_of(&key));
         let known = self.purchase(id).cloned();
-        if known.as_ref().is_some_and(|purchase| purchase.recent.contains(&digest)) {
+        // Seen before this decision: one notification may say several things of a purchase, one after another.
+        let before = self.before.purchases.get(&id);
+        if before.is_some_and(|purchase| purchase.recent.contains(&digest)) {
             return Some(id);
         }
         self.know_products(observation.store, &observation.facets);
-        let owner = self.owner_of(observation, known.as_ref());
+        let claimant = claimant.filter(|_| known.is_none()).and_then(|alias| self.claim_by_hand(alias, None).ok());
+        let owner = claimant.or_else(|| self.owner_of(observation, known.as_ref()));
         let mut purchase = known.unwrap_or_else(|| {
             let customer = owner.unwrap_or_else(|| self.mint_customer());
-            Purchase::new(observation.key.clone(), observation.store, customer)
+            Purchase::new(key, observation.store, customer)
         });
+        if let Some(former) = &observation.replaces {
+            purchase.replaced(former, &observation.key.store_purchase_id);
+        }
         remember(&mut purchase, digest);
         if observation.origin == Origin::Answer {
             self.answered.push(id);
         }
-        self.apply(purchase, input, owner);
+        if let Some(claimant) = claimant {
+            self.fresh.insert(purchase.id);
+            self.take_store_customer(claimant, observation);
+        }
+        if purchase.is_former(&observation.key.store_purchase_id) {
+            let facets = observation.facets.clone().yielding_to(&purchase.facets);
+            let rest = Input::Observed(Observation { facets, ..observation.clone() });
+            self.apply(purchase, &rest, owner);
+        } else {
+            self.apply(purchase, input, owner);
+        }
         Some(id)
+    }
+
+    /// It was made for whoever claimed it.
+    pub(super) fn is_fresh(&self, id: PurchaseId) -> bool {
+        self.fresh.contains(&id)
+    }
+
+    /// The key under which the purchase of an observation is known, or will be: one whose id replaced another's is that
+    /// other, whichever of the two is told first. Where both were told as purchases of their own before their connection was,
+    /// they stay two: what was told of either cannot be taken back, and the store ends the former one.
+    fn key_of(&mut self, observation: &Observation) -> PurchaseKey {
+        let key = &observation.key;
+        let Some(former) = observation.replaces.as_ref().filter(|former| **former != key.store_purchase_id) else {
+            return key.clone();
+        };
+        let former = PurchaseKey { store_purchase_id: former.clone(), ..key.clone() };
+        let (id, former_id) = (Purchase::id_of(key), Purchase::id_of(&former));
+        let own = |known: Option<&Purchase>| known.map(|known| known.id);
+        match (own(self.purchase(id)), own(self.purchase(former_id))) {
+            (Some(_), Some(_)) => key.clone(),
+            (Some(own), None) => {
+                self.other_ids.insert(former_id, own);
+                key.clone()
+            }
+            (None, known) => {
+                self.other_ids.insert(id, known.unwrap_or(former_id));
+                former
+            }
+        }
+    }
+
+    /// The id of the purchase that is known by `id`.
+    fn own_id(&self, id: PurchaseId) -> PurchaseId {
+        self.other_ids.get(&id).or_else(|| self.before.other_ids.get(&id)).copied().unwrap_or(id)
     }
 
     /// The clock looks at a purchase; `false` when its deadline has not come (or has gone meanwhile).
@@ -150,6 +230,31 @@ impl<'a> Work<'a> {
     /// The engine decides, the customers on both sides are brought up to date, events get their places.
     pub(super) fn apply(&mut self, purchase: Purchase, input: &Input, owner: Option<CustomerId>) {
         let (id, from) = (purchase.id, self.follow(purchase.customer));
+        // Whoever owned it without being identified is the one who owns it now: no transfer to RevenueCat.
+        let merges = !self.known_customer(from).is_some_and(Customer::is_identified);
+        self.advance(purchase, input, owner, merges);
+        if !merges || !matches!(input, Input::Observed(_)) {
+            return;
+        }
+        let to = self.purchase(id).map_or(from, |purchase| self.follow(purchase.customer));
+        if to != from && self.holds_only_known(from) {
+            // Only its bound on ids can keep it from it; then the empty customer stays.
+            let _ = self.unite(from, to);
+        }
+    }
+
+    /// The same for a purchase whose owner and new owner are made one.
+    pub(super) fn apply_merging(&mut self, purchase: Purchase, input: &Input) {
+        self.advance(purchase, input, None, true);
+    }
+
+    fn holds_only_known(&self, customer: CustomerId) -> bool {
+        let known = |id: &PurchaseId| self.purchase(*id).is_some();
+        self.known_customer(customer).is_some_and(|customer| customer.holdings.keys().all(known))
+    }
+
+    fn advance(&mut self, purchase: Purchase, input: &Input, owner: Option<CustomerId>, merges: bool) {
+        let (id, from) = (purchase.id, self.follow(purchase.customer));
         let to = match input {
             Input::Moved { to } => Some(*to),
             Input::Observed(_)
@@ -180,6 +285,7 @@ impl<'a> Work<'a> {
                 had_before,
                 owner_ids: &self.ids_of(from),
                 new_owner_ids: &to.map(|to| self.ids_of(to)).unwrap_or_default(),
+                merges,
             };
             engine::advance(purchase, input, &context, self.now)
         };
@@ -190,7 +296,7 @@ impl<'a> Work<'a> {
                 QuestionRecord {
                     purchase_id: id,
                     source_id: key.source_id,
-                    store_purchase_id: key.store_purchase_id.clone(),
+                    store_purchase_id: outcome.purchase.newest_id().to_owned(),
                     why: question.why,
                     asked_since: self.now,
                     ask_at: question.ask_at,
@@ -269,7 +375,8 @@ impl<'a> Work<'a> {
     /// older one than is known.
     fn owner_of(&mut self, observation: &Observation, known: Option<&Purchase>) -> Option<CustomerId> {
         let said = observation.facets.owner.as_ref()?;
-        let alias = said.value.as_deref()?;
+        // What apps send when they do not know the user is nobody's id.
+        let alias = said.value.as_deref().filter(|alias| !crate::grants::is_nobody(alias))?;
         let newest = known.and_then(|purchase| purchase.facets.owner.as_ref());
         if newest.is_some_and(|newest| newest.stamp >= said.stamp) {
             return None;
@@ -277,14 +384,15 @@ impl<'a> Work<'a> {
         Some(self.claim(alias, known.map(|purchase| purchase.customer)))
     }
 
-    /// The customer of that alias. An unknown alias claims `holder` when nobody did yet, else a new customer is made.
+    /// The customer of that alias. An unknown alias claims `holder` when nobody identified did yet, else a new customer is
+    /// made.
     pub(super) fn claim(&mut self, alias: &str, holder: Option<CustomerId>) -> CustomerId {
         if let Some(id) = self.alias(alias) {
             return id;
         }
         let holder = holder.map(|id| self.follow(id)).map(|id| self.customer(id));
         let mut customer = match holder {
-            Some(holder) if holder.is_anonymous() => holder,
+            Some(holder) if !holder.is_identified() => holder,
             Some(_) | None => {
                 let id = self.mint_customer();
                 self.customer(id)
@@ -304,6 +412,7 @@ impl<'a> Work<'a> {
         let Some(product) = product.map(|product| product.value.as_str()) else { return false };
         customer.holdings.iter().any(|(id, holding)| {
             *id != purchase.id
+                && holding.kind != Kind::Temporary
                 && holding.store == observation.store
                 && holding.environment == observation.key.environment
                 && holding.product_id.as_deref() == Some(product)
@@ -317,6 +426,10 @@ impl<'a> Work<'a> {
         let pending = facets.pending.as_ref().and_then(|pending| pending.value.as_ref());
         let named = facets.product.as_ref().map(|product| &product.value);
         for product_id in named.into_iter().chain(pending.map(|pending| &pending.product_id)) {
+            if let Some(entitlement) = granted_entitlement(product_id).filter(|_| store == Store::Promotional) {
+                self.know_entitlement(entitlement);
+                continue;
+            }
             if self.catalogue.product(store, product_id).is_some() || unmapped(&self.catalogue) >= MAX_UNMAPPED {
                 continue;
             }
@@ -348,7 +461,23 @@ impl<'a> Work<'a> {
         }
     }
 
+    pub(super) fn claim_record(&self, id: ClaimId) -> Option<&ClaimRecord> {
+        self.claims.get(&id).or_else(|| self.before.claims.get(&id))
+    }
+
+    /// Claims that were waiting when this decision began.
+    pub(super) fn waiting_claims(&self) -> impl Iterator<Item = &ClaimRecord> {
+        self.before.claims.values()
+    }
+
+    pub(super) fn put_claim(&mut self, claim: ClaimRecord) {
+        if self.claim_record(claim.id) != Some(&claim) {
+            self.claims.insert(claim.id, claim);
+        }
+    }
+
     pub(super) fn purchase(&self, id: PurchaseId) -> Option<&Purchase> {
+        let id = self.own_id(id);
         self.purchases.get(&id).or_else(|| self.before.purchases.get(&id).map(|known| &**known))
     }
 
@@ -416,7 +545,10 @@ fn look_up(all: &BTreeSet<SourceId>, used: &mut BTreeSet<SourceId>, source: Sour
     can
 }
 
-fn remember(purchase: &mut Purchase, digest: u64) {
+pub(super) fn remember(purchase: &mut Purchase, digest: u64) {
+    if purchase.recent.last() == Some(&digest) {
+        return;
+    }
     if purchase.recent.len() >= Purchase::MAX_RECENT {
         purchase.recent.remove(0);
     }

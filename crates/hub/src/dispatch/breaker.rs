@@ -8,12 +8,24 @@ use paidup_lifecycle::time::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// So many different events must fail, without one success in between, ...
-const FAILURES: usize = 10;
-/// ... over at least this long: a short hiccup is what retries are for.
-const FAILING_FOR: Duration = Duration::from_secs(10);
-/// So many open it at once: at full speed, ten seconds of failures would park thousands of events.
-const MANY_FAILURES: usize = 100;
+/// When it opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// So many different events must fail, without one success in between, ...
+    pub failures: usize,
+    /// ... over at least this long: a short hiccup is what retries are for.
+    pub failing_for: Duration,
+    /// So many open it at once: at full speed, ten seconds of failures would park thousands of events.
+    pub many: usize,
+}
+
+impl Default for Patience {
+    /// With destinations.
+    fn default() -> Patience {
+        Patience { failures: 10, failing_for: Duration::from_secs(10), many: 100 }
+    }
+}
+
 /// The first probe comes after this; each failed one doubles it, ...
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 /// ... up to this.
@@ -22,8 +34,9 @@ const SLOWEST_PROBE: Duration = Duration::from_secs(60);
 /// A destination's breaker.
 #[derive(Debug, Default)]
 pub struct Breaker {
+    patience: Patience,
     state: State,
-    /// Events that failed since the last success, at most `MANY_FAILURES`.
+    /// Events that failed since the last success, at most `Patience::many`.
     failed: BTreeSet<u64>,
     failing_since: Option<Timestamp>,
     probes: u64,
@@ -60,6 +73,12 @@ impl Breaker {
     #[must_use]
     pub fn restore(failing_since: Option<Timestamp>) -> Breaker {
         Breaker { failing_since, ..Breaker::default() }
+    }
+
+    /// One that opens sooner or later than a destination's.
+    #[must_use]
+    pub fn with(patience: Patience) -> Breaker {
+        Breaker { patience, ..Breaker::default() }
     }
 
     /// Since when nothing was taken any more; `None`: the last attempt was.
@@ -106,7 +125,7 @@ impl Breaker {
     /// The far side took an event, or judged it: it is alive. Answers whether this closed the breaker.
     pub fn succeeded(&mut self) -> bool {
         let was_open = self.is_open();
-        *self = Breaker { probes: self.probes, ..Breaker::default() };
+        *self = Breaker { patience: self.patience, probes: self.probes, ..Breaker::default() };
         was_open
     }
 
@@ -116,8 +135,9 @@ impl Breaker {
             State::Closed => {
                 let since = *self.failing_since.get_or_insert(now);
                 self.failed.insert(position);
-                let opens = self.failed.len() >= MANY_FAILURES
-                    || (self.failed.len() >= FAILURES && now.since(since) >= FAILING_FOR);
+                let Patience { failures, failing_for, many } = self.patience;
+                let opens =
+                    self.failed.len() >= many || (self.failed.len() >= failures && now.since(since) >= failing_for);
                 if opens {
                     self.failed.clear();
                     self.state = State::Open { probe_at: now.plus(FIRST_PROBE), interval: FIRST_PROBE };

@@ -2,11 +2,11 @@ use super::*;
 use paidup_lifecycle::event::EventType::*;
 
 async fn ask(test: &TestHub) {
-    test.hub.ask_due(&*test.script).await.unwrap();
+    test.hub.ask_due().await.unwrap();
 }
 
 /// A subscription of a store that can be asked, running for a day.
-async fn askable(test: &TestHub) -> SourceId {
+pub(super) async fn askable(test: &TestHub) -> SourceId {
     let source = test.hub.create_source("askable", "store", &raw("{}")).await.unwrap().id;
     test.script.ready.lock().push_back((200, "right".to_owned()));
     let mut headers = http::HeaderMap::new();
@@ -70,6 +70,31 @@ async fn a_store_that_can_be_asked_is_asked_before_access_ends() {
     assert!(test.hub.store().questions(10).await.unwrap().is_empty(), "the question is answered");
     let told = types(&test.events().await)[before..].to_vec();
     assert!(told.contains(&SubscriptionRenewed) && !told.contains(&Deactivate), "{told:?}");
+    test.check_rebuild().await;
+}
+
+/// What the source keeps for asking reaches it, and the newest word of it counts.
+#[tokio::test]
+async fn a_store_is_asked_with_what_the_source_kept_for_it() {
+    let test = TestHub::new().await;
+    let source = askable(&test).await;
+    for (minutes, with) in [(2, "second"), (1, "first")] {
+        let at = test.clock.now().plus(Duration::from_secs(minutes * 60));
+        let until = at.plus(DAY);
+        let body = json!({"purchase": "sub", "at": at, "until": until, "ask_with": with});
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-proof", "right".parse().unwrap());
+        test.clock.advance(Duration::from_millis(1));
+        let raw = RawRequest { headers, body: body.to_string().into() };
+        test.hub.intake(source, raw, &Sender::Anonymous).await.unwrap();
+    }
+    test.pass(DAY + Duration::from_secs(600)).await;
+    let until = test.clock.now().plus(DAY * 30);
+    test.script.ready.lock().push_back((200, json!({"purchase": "sub", "until": until}).to_string()));
+    ask(&test).await;
+    assert_eq!(*test.script.called.lock(), ["https://store.test/second/sub"]);
+    assert!(test.hub.store().questions(10).await.unwrap().is_empty(), "the question is answered");
+    assert!(types(&test.events().await).contains(&SubscriptionRenewed));
     test.check_rebuild().await;
 }
 

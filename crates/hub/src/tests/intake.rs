@@ -108,6 +108,22 @@ async fn a_senders_key_is_fetched_once_and_forgeries_do_not_cause_calls() {
     assert_eq!(send_proven(&test, source, "next", &body).await.unwrap().status, 204, "keys are rotated");
 }
 
+/// What a key server gave instead of a key is not believed for longer than it takes to ask again.
+#[tokio::test]
+async fn a_key_that_is_none_is_not_kept() {
+    let test = TestHub::new().await;
+    let source = test.hub.create_source("askable", "store", &raw("{}")).await.unwrap().id;
+    let body = json!({"purchase": "sub", "at": test.clock.now(), "until": test.clock.now().plus(DAY)});
+    test.script.ready.lock().push_back((200, "garbage".to_owned()));
+    for _ in 0..3 {
+        assert_eq!(send_proven(&test, source, "right", &body).await.unwrap_err().status(), 503);
+    }
+    assert_eq!(test.script.called.lock().len(), 1, "and the server is left alone for a while");
+    test.clock.advance(Duration::from_secs(10));
+    test.script.ready.lock().push_back((200, "right".to_owned()));
+    assert_eq!(send_proven(&test, source, "right", &body).await.unwrap().status, 204);
+}
+
 #[tokio::test]
 async fn tests_and_unknown_types_are_kept_and_tests_are_told_once() {
     let test = TestHub::new().await;

@@ -1,8 +1,13 @@
 //! The hub's capabilities over a real database and a clock that is moved. No loop runs unless a test starts it: due
 //! deadlines, questions and sweeps are called for, so nothing is waited for.
 
+mod answers;
 mod askable;
+mod asking;
 mod catalogue;
+mod chains;
+mod claims;
+mod clerk;
 mod deadlines;
 mod destinations;
 mod grants;
@@ -10,8 +15,10 @@ mod intake;
 mod keys;
 mod owners;
 mod rebuild;
+mod reconciles;
 mod sources;
 
+use crate::claims::RestorePolicies;
 use crate::clock::{Clock, SeededChance, VirtualClock};
 use crate::config::Config;
 use crate::intake::{Accepted, IntakeError, Sender};
@@ -30,7 +37,7 @@ use paidup_sources::{Definition, RawRequest};
 use paidup_store::{OpenOptions, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -38,11 +45,34 @@ use tempfile::TempDir;
 /// A day.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Answers calls with what a test has laid ready, in order; none ready: not connected.
+/// Answers calls with what a test has laid ready for their URL, else with what it has laid ready in order; none ready: not
+/// connected.
 #[derive(Default)]
 struct Script {
     ready: Mutex<VecDeque<(u16, String)>>,
+    of_url: Mutex<BTreeMap<String, Reply>>,
     called: Mutex<Vec<String>>,
+    /// The `Authorization` of every call.
+    authorized: Mutex<Vec<String>>,
+}
+
+/// What a URL answers until it is told otherwise.
+#[derive(Clone)]
+enum Reply {
+    Answer(u16, String),
+    /// With this `Retry-After`.
+    Busy(u16, String),
+    Hang,
+}
+
+impl Script {
+    fn reply(&self, url: &str, reply: Reply) {
+        self.of_url.lock().insert(url.to_owned(), reply);
+    }
+
+    fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.called.lock())
+    }
 }
 
 impl Outbound for Script {
@@ -52,14 +82,27 @@ impl Outbound for Script {
         _timeout: Duration,
         _max_body: usize,
     ) -> BoxFuture<'static, Answer> {
-        self.called.lock().push(request.uri().to_string());
-        let answer = match self.ready.lock().pop_front() {
-            Some((status, body)) => {
-                let mut response = http::Response::new(Bytes::from(body));
-                *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
-                Answer::Response(response)
+        let url = request.uri().to_string();
+        self.called.lock().push(url.clone());
+        let authorization = request.headers().get("authorization").map(|it| it.to_str().unwrap().to_owned());
+        self.authorized.lock().push(authorization.unwrap_or_default());
+        let response = |status, body: String| {
+            let mut response = http::Response::new(Bytes::from(body));
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            response
+        };
+        let of_url = self.of_url.lock().get(&url).cloned();
+        let answer = match (of_url, self.ready.lock().pop_front()) {
+            (Some(Reply::Answer(status, body)), _) | (None, Some((status, body))) => {
+                Answer::Response(response(status, body))
             }
-            None => Answer::Failed(CallFailure::NotConnected),
+            (Some(Reply::Busy(status, after)), _) => {
+                let mut busy = response(status, String::new());
+                busy.headers_mut().insert("retry-after", after.parse().unwrap());
+                Answer::Response(busy)
+            }
+            (Some(Reply::Hang), _) => return Box::pin(std::future::pending()),
+            (None, None) => Answer::Failed(CallFailure::NotConnected),
         };
         Box::pin(std::future::ready(answer))
     }
@@ -80,7 +123,7 @@ struct TestHub {
 
 /// All kinds of the product, and one that can be asked.
 fn definitions() -> impl Iterator<Item = &'static Definition> {
-    paidup_sources::DEFINITIONS.iter().chain([&askable::DEFINITION])
+    paidup_sources::DEFINITIONS.iter().chain([&askable::DEFINITION, &clerk::DEFINITION])
 }
 
 async fn store_at(path: &std::path::Path) -> Arc<dyn Store> {
@@ -88,9 +131,21 @@ async fn store_at(path: &std::path::Path) -> Arc<dyn Store> {
 }
 
 async fn open(dir: &TempDir, clock: &VirtualClock, script: &Arc<Script>, seed: u64) -> Hub {
+    open_with(dir, clock, script, seed, RestorePolicies::default()).await
+}
+
+async fn open_with(
+    dir: &TempDir,
+    clock: &VirtualClock,
+    script: &Arc<Script>,
+    seed: u64,
+    restore: RestorePolicies,
+) -> Hub {
+    let temporary_entitlement = Some(Duration::from_secs(3600 * 12));
     let path = dir.path().join("hub.db");
     let url = format!("sqlite:{}", path.display());
     let config = Config::load([("PAIDUP_DATABASE_URL".to_owned(), url)], None).unwrap();
+    let config = Config { restore, temporary_entitlement, ..config };
     let parts = Parts {
         config,
         store: store_at(&path).await,
@@ -103,10 +158,14 @@ async fn open(dir: &TempDir, clock: &VirtualClock, script: &Arc<Script>, seed: u
 
 impl TestHub {
     async fn new() -> TestHub {
+        TestHub::with_restore(RestorePolicies::default()).await
+    }
+
+    async fn with_restore(restore: RestorePolicies) -> TestHub {
         let dir = tempfile::tempdir().unwrap();
         let clock = VirtualClock::new(at("2026-01-01T00:00:00Z"));
         let script = Arc::new(Script::default());
-        let hub = open(&dir, &clock, &script, 1).await;
+        let hub = open_with(&dir, &clock, &script, 1, restore).await;
         let source = hub.create_source("generic", "backend", &raw("{}")).await.unwrap().id;
         TestHub { hub, clock, script, source, dir }
     }
