@@ -34,7 +34,7 @@ needs! {
 }
 
 /// A caller whose key has the scope.
-pub(crate) struct Authorized<N: Needs>(pub(crate) Principal, PhantomData<N>);
+pub(crate) struct Authorized<N: Needs>(pub(crate) Principal, pub(crate) PhantomData<N>);
 
 /// The key of a request; `None` when it has none or none that can be read.
 #[must_use]

@@ -5,7 +5,7 @@ use crate::extract::{Path, read_bounded};
 use crate::problem::Problem;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use paidup_hub::Hub;
 use paidup_hub::intake::{IntakeError, Sender};
@@ -41,7 +41,12 @@ pub(crate) async fn ingest(
     let body = read_bounded(body, definition.max_body).await?;
     let accepted = hub.intake(source_id, RawRequest { headers: parts.headers, body }, &sender).await?;
     let status = StatusCode::from_u16(accepted.status).unwrap_or(StatusCode::OK);
-    Ok((status, Body::empty()).into_response())
+    let mut answer = (status, Body::empty()).into_response();
+    if status == StatusCode::NO_CONTENT {
+        // Discord wants a content type on its 204, although there is no content.
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(answer)
 }
 
 async fn sender_by_key(hub: &Hub, headers: &axum::http::HeaderMap) -> Result<Sender, Problem> {

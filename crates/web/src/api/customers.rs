@@ -83,7 +83,7 @@ pub(crate) async fn find(hub: &Hub, id_or_alias: &str) -> Result<Customer, Probl
     hub.store().customer(id_or_alias).await?.ok_or_else(|| Problem::not_found("customer"))
 }
 
-fn active(customer: &Customer, environment: Option<Environment>) -> Vec<ActiveEntitlement> {
+pub(crate) fn active(customer: &Customer, environment: Option<Environment>) -> Vec<ActiveEntitlement> {
     let mut list: Vec<ActiveEntitlement> = Vec::new();
     for (purchase_id, holding) in &customer.holdings {
         if environment.is_some_and(|wanted| wanted != holding.environment) {
@@ -284,10 +284,10 @@ pub(crate) struct AliasRequest {
     responses((status = 200, body = CustomerAnswer), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn add_alias(
     State(hub): State<Hub>,
-    _: Authorized<Write>,
+    Authorized(caller, _): Authorized<Write>,
     Path(id): Path<String>,
     Json(request): Json<AliasRequest>,
 ) -> Result<axum::Json<CustomerAnswer>, Problem> {
-    let customer = hub.add_alias(&id, &request.alias).await?;
+    let customer = hub.on_behalf_of(&caller).add_alias(&id, &request.alias).await?;
     Ok(axum::Json(answer(&hub, customer).await?))
 }

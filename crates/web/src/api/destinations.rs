@@ -101,7 +101,8 @@ impl From<Gap> for GapAnswer {
 /// What a person must know about.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlertAnswer {
-    /// `backlog`, `crowded`, `failing`, `gap`, `paused`, `switched_off`.
+    /// Of destinations: `backlog`, `crowded`, `failing`, `gap`, `paused`, `switched_off`; of sources: `credentials`, `silent`,
+    /// `unreachable`.
     kind: String,
     /// Since when.
     since: String,

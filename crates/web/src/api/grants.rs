@@ -155,11 +155,11 @@ impl NewGrant {
     responses((status = 201, body = GrantAnswer), (status = 422, body = Problem)))]
 pub(crate) async fn create(
     State(hub): State<Hub>,
-    _: Authorized<Write>,
+    Authorized(caller, _): Authorized<Write>,
     Path(id): Path<String>,
     Json(request): Json<NewGrant>,
 ) -> Result<Response, Problem> {
-    let purchase = hub.grant(&id, request.read()?).await?;
+    let purchase = hub.on_behalf_of(&caller).grant(&id, request.read()?).await?;
     Ok((StatusCode::CREATED, axum::Json(answer(&hub, &purchase))).into_response())
 }
 
@@ -168,14 +168,14 @@ pub(crate) async fn create(
     responses((status = 200, body = GrantAnswer), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
     State(hub): State<Hub>,
-    _: Authorized<Write>,
+    Authorized(caller, _): Authorized<Write>,
     Path(id): Path<String>,
     Json(request): Json<GrantChange>,
 ) -> Result<axum::Json<GrantAnswer>, Problem> {
     let id: GrantId = id.parse().map_err(|_| Problem::not_found("grant"))?;
     let purchase = match request.read()? {
-        Change::To(end) => hub.change_grant(id, end).await?,
-        Change::By(span) => hub.extend_grant(id, span).await?,
+        Change::To(end) => hub.on_behalf_of(&caller).change_grant(id, end).await?,
+        Change::By(span) => hub.on_behalf_of(&caller).extend_grant(id, span).await?,
     };
     Ok(axum::Json(answer(&hub, &purchase)))
 }
@@ -185,11 +185,11 @@ pub(crate) async fn change(
     responses((status = 200, body = GrantAnswer), (status = 404, body = Problem)))]
 pub(crate) async fn revoke(
     State(hub): State<Hub>,
-    _: Authorized<Write>,
+    Authorized(caller, _): Authorized<Write>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<GrantAnswer>, Problem> {
     let id: GrantId = id.parse().map_err(|_| Problem::not_found("grant"))?;
-    let purchase = hub.revoke_grant(id).await?;
+    let purchase = hub.on_behalf_of(&caller).revoke_grant(id).await?;
     Ok(axum::Json(answer(&hub, &purchase)))
 }
 

@@ -1,5 +1,6 @@
 //! Sources: where notifications come from.
 
+use super::destinations::AlertAnswer;
 use crate::auth::{Authorized, Read, Write};
 use crate::extract::{Json, Path};
 use crate::paging::List;
@@ -8,8 +9,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use paidup_hub::Hub;
+use paidup_hub::line::LineReport;
 use paidup_hub::sources::SourceView;
 use paidup_lifecycle::ids::SourceId;
+use paidup_lifecycle::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -63,6 +66,33 @@ pub(crate) struct SourceAnswer {
     ingest_url: String,
     /// Since when.
     created_at: String,
+    /// When it last received something, as far as is known.
+    last_heard_at: Option<String>,
+    /// What is wrong with it, each with what to do.
+    alerts: Vec<AlertAnswer>,
+    /// How its store answers, and what waits for it.
+    store: StoreAnswer,
+}
+
+/// How a source's store answers, and what waits for it.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct StoreAnswer {
+    /// When it last answered, since the hub started.
+    answered_at: Option<String>,
+    /// Since when no call was answered any more; null: the last one was.
+    failing_since: Option<String>,
+    /// Since when it does not accept the source's credentials; null: it does, as far as is known.
+    refused_since: Option<String>,
+    /// What came of the last call that failed, where the last one did.
+    last_error: Option<String>,
+    /// Questions how purchases stand that wait (`GET /v1/questions`).
+    questions: u64,
+    /// Lookups that wait (`GET /v1/lookups`).
+    lookups: u64,
+    /// Lookups that were given up.
+    given_up: u64,
+    /// Since when the oldest question or lookup waits.
+    oldest: Option<String>,
 }
 
 impl From<SourceView> for SourceAnswer {
@@ -74,8 +104,33 @@ impl From<SourceView> for SourceAnswer {
             config: view.config,
             ingest_url: view.ingest_url,
             created_at: view.created_at.to_string(),
+            last_heard_at: None,
+            alerts: Vec::new(),
+            store: StoreAnswer::default(),
         }
     }
+}
+
+/// A source as it is shown, with how its store stands.
+async fn shown(hub: &Hub, view: SourceView) -> Result<SourceAnswer, Problem> {
+    let id = view.id;
+    let (standing, waiting) = (hub.store_standing(id), hub.store().waiting(id).await?);
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    Ok(SourceAnswer {
+        last_heard_at: text(hub.last_heard(id)),
+        alerts: hub.alerts().of_source(id).into_iter().map(AlertAnswer::from).collect(),
+        store: StoreAnswer {
+            answered_at: text(standing.answered_at),
+            failing_since: text(standing.failing_since),
+            refused_since: text(standing.refused_since),
+            last_error: standing.last_error.or(waiting.last_error),
+            questions: waiting.questions,
+            lookups: waiting.lookups,
+            given_up: waiting.given_up,
+            oldest: text(waiting.oldest),
+        },
+        ..SourceAnswer::from(view)
+    })
 }
 
 /// A type of source or destination: what it needs and how it is set up.
@@ -108,7 +163,7 @@ pub(crate) async fn create(
     Json(request): Json<NewSource>,
 ) -> Result<Response, Problem> {
     let made = hub.create_source(&request.kind, &request.name, &request.config).await?;
-    Ok((StatusCode::CREATED, axum::Json(SourceAnswer::from(made))).into_response())
+    Ok((StatusCode::CREATED, axum::Json(shown(&hub, made).await?)).into_response())
 }
 
 /// Lists sources, oldest first.
@@ -117,8 +172,11 @@ pub(crate) async fn list(
     State(hub): State<Hub>,
     _: Authorized<Read>,
 ) -> Result<axum::Json<List<SourceAnswer>>, Problem> {
-    let sources = hub.list_sources().await?;
-    Ok(axum::Json(List::whole(sources.into_iter().map(SourceAnswer::from).collect())))
+    let mut shown_all = Vec::new();
+    for view in hub.list_sources().await? {
+        shown_all.push(shown(&hub, view).await?);
+    }
+    Ok(axum::Json(List::whole(shown_all)))
 }
 
 /// The types of source that this version knows.
@@ -142,7 +200,7 @@ pub(crate) async fn get(
     _: Authorized<Read>,
     Path(text): Path<String>,
 ) -> Result<axum::Json<SourceAnswer>, Problem> {
-    Ok(axum::Json(hub.show_source(id(&text)?).await?.into()))
+    Ok(axum::Json(shown(&hub, hub.show_source(id(&text)?).await?).await?))
 }
 
 /// Changes a source's name or settings.
@@ -155,7 +213,7 @@ pub(crate) async fn change(
     Json(request): Json<SourceChange>,
 ) -> Result<axum::Json<SourceAnswer>, Problem> {
     let changed = hub.update_source(id(&text)?, request.name.as_deref(), request.config.as_deref()).await?;
-    Ok(axum::Json(changed.into()))
+    Ok(axum::Json(shown(&hub, changed).await?))
 }
 
 /// Forgets a source. Its purchases stay.
@@ -168,4 +226,44 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     hub.delete_source(id(&text)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What came of testing the line from a store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LineAnswer {
+    /// Whether it works; `null`: a person has to test it, at the store.
+    works: Option<bool>,
+    /// What that means, or how it is tested, in words.
+    explanation: String,
+    /// What was found, in the order in which it was looked at.
+    findings: Vec<LineFinding>,
+}
+
+/// One thing that was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LineFinding {
+    /// `fine`, `warning` (works, but look at it) or `problem` (does not work until it is mended).
+    gravity: &'static str,
+    /// What it is, and what to do.
+    text: String,
+}
+
+impl From<LineReport> for LineAnswer {
+    fn from(report: LineReport) -> LineAnswer {
+        let findings = report.findings.into_iter();
+        let shown = |found: paidup_sources::Finding| LineFinding { gravity: found.gravity.as_str(), text: found.text };
+        LineAnswer { works: report.works, explanation: report.explanation, findings: findings.map(shown).collect() }
+    }
+}
+
+/// Tests the line from the store: `app_store` with `api` lets Apple send a test notification and says what Apple saw. Other
+/// types say how a person tests it.
+#[utoipa::path(post, path = "/v1/sources/{id}/test", tag = "sources", params(("id" = String, Path)),
+    responses((status = 200, body = LineAnswer), (status = 404, body = Problem)))]
+pub(crate) async fn test(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Path(text): Path<String>,
+) -> Result<axum::Json<LineAnswer>, Problem> {
+    Ok(axum::Json(hub.test_source(id(&text)?).await?.into()))
 }

@@ -13,13 +13,18 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use paidup_hub::Hub;
 use paidup_lifecycle::dialects::discord::{self, EntitlementShape};
+use paidup_lifecycle::observation::Store;
+use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
+use paidup_store::StoreError;
 use std::collections::BTreeSet;
 use utoipa::IntoParams;
 
 /// Rows on a page when nobody says.
 const DEFAULT_LIMIT: usize = 100;
+/// How far apart two snowflakes are that are a day apart.
+const A_DAY: i64 = 86_400_000 << 22;
 
 /// Which entitlements.
 #[derive(IntoParams)]
@@ -111,12 +116,15 @@ pub(crate) async fn list(
     let page = Page { customer, after: after.and_then(below), before: before.and_then(above), limit };
     let found = page
         .collect(&hub, |id, purchase| {
-            let own = id.twin();
+            let shape = discord::entitlement(purchase, &catalogue)?;
+            let own = shape.native.unwrap_or(id.twin());
             let is_inside = after.is_none_or(|after| own > after) && before.is_none_or(|before| own < before);
-            let shape = discord::entitlement(purchase, &catalogue).filter(|shape| is_inside && filter.takes(shape))?;
-            Some((id, purchase.customer, shape))
+            (is_inside && filter.takes(&shape)).then_some((id, purchase.customer, shape))
         })
         .await?;
+    // Discord's own ids are not quite in the order of their purchases'.
+    let mut found = found;
+    found.sort_by_key(|(id, _, shape)| shape.native.unwrap_or(id.twin()));
     let owners: BTreeSet<_> = found.iter().map(|(_, customer, _)| *customer).collect();
     let users = hub.store().snowflakes_of(owners).await?;
     let shown = found.into_iter().filter_map(|(id, customer, shape)| {
@@ -125,13 +133,14 @@ pub(crate) async fn list(
     Ok(Json(shown.collect()))
 }
 
-/// An entitlement's id is the neighbour of its purchase's, on either side: pages of purchases reach a little further.
+/// An entitlement's id is the neighbour of its purchase's, on either side, and Discord's own is made within
+/// moments of its subscription's: pages of purchases reach a little further.
 fn below(id: Snowflake) -> Option<Snowflake> {
-    Snowflake::from_i64(id.as_i64() - 2)
+    Snowflake::from_i64(id.as_i64().saturating_sub(A_DAY).max(2) - 2)
 }
 
 fn above(id: Snowflake) -> Option<Snowflake> {
-    Snowflake::from_i64(id.as_i64().saturating_add(2))
+    Snowflake::from_i64(id.as_i64().saturating_add(A_DAY))
 }
 
 /// One entitlement.
@@ -153,14 +162,28 @@ pub(crate) async fn one(
     let (Some(application_id), Some(entitlement_id)) = (application_id, entitlement_id) else {
         return Err(Refusal::plain(StatusCode::BAD_REQUEST));
     };
-    let id = entitlement_id.twin();
-    let purchase = purchase(&hub, id).await?.ok_or_else(Refusal::unknown_entitlement)?;
+    let (id, purchase) = holder_of(&hub, entitlement_id).await?.ok_or_else(Refusal::unknown_entitlement)?;
     let users = hub.store().snowflakes_of(BTreeSet::from([purchase.customer])).await?;
     let shape = discord::entitlement(&purchase, &hub.store().catalogue());
     match (shape, users.get(&purchase.customer)) {
         (Some(shape), Some(user)) => Ok(Json(DiscordEntitlement::new(id, application_id, *user, &shape))),
         (Some(_) | None, _) => Err(Refusal::unknown_entitlement()),
     }
+}
+
+/// The purchase that has this entitlement: by the neighbour of its own id, or by the id that Discord gave it. Discord's own
+/// is made within moments of its subscription's; ASSUMPTION: one that a later plan brought is found in lists only.
+async fn holder_of(hub: &Hub, entitlement: Snowflake) -> Result<Option<(Snowflake, Purchase)>, StoreError> {
+    let native = |purchase: &Purchase| {
+        let told = purchase.facets.entitlement_id.as_ref().filter(|_| purchase.store == Store::Discord);
+        told.and_then(|told| Snowflake::native(&told.value))
+    };
+    if let Some(found) = purchase(hub, entitlement.twin()).await?.filter(|found| native(found).is_none()) {
+        return Ok(Some((entitlement.twin(), found)));
+    }
+    let page = Page { customer: None, after: below(entitlement), before: above(entitlement), limit: 1 };
+    let has_it = |id, found: &Purchase| (native(found) == Some(entitlement)).then(|| (id, found.clone()));
+    Ok(page.collect(hub, has_it).await?.pop())
 }
 
 /// Every product, and every entitlement that can be granted.

@@ -50,7 +50,11 @@ impl DiscordSubscription {
             id,
             user_id,
             sku_ids: vec![shape.sku_id],
-            entitlement_ids: shape.is_entitled.then(|| id.twin()).into_iter().collect(),
+            entitlement_ids: shape
+                .is_entitled
+                .then(|| shape.native_entitlement.unwrap_or(id.twin()))
+                .into_iter()
+                .collect(),
             renewal_sku_ids: shape.renewal_sku_id.map(|id| vec![id]),
             current_period_start: time(shape.period_starts_at),
             current_period_end: time(shape.period_ends_at),
@@ -103,7 +107,7 @@ impl DiscordEntitlement {
         shape: &EntitlementShape,
     ) -> DiscordEntitlement {
         DiscordEntitlement {
-            id: purchase.twin(),
+            id: shape.native.unwrap_or(purchase.twin()),
             sku_id: shape.sku_id,
             application_id,
             user_id,
