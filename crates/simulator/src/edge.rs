@@ -37,6 +37,16 @@ impl Clock {
         }
     }
 
+    /// Moves a manual clock to this moment, never back; the machine's goes by itself.
+    pub fn advance_to(&self, now_ms: i64) {
+        match self {
+            Clock::System => {}
+            Clock::Manual(now) => {
+                now.fetch_max(now_ms, Ordering::SeqCst);
+            }
+        }
+    }
+
     /// Moves a manual clock on; the machine's goes by itself.
     pub fn advance(&self, by: Duration) {
         match self {

@@ -39,6 +39,8 @@ pub mod edge;
 pub mod hub;
 pub mod lives;
 pub mod population;
+pub mod reconcile;
+pub mod rsa;
 pub mod setup;
 pub mod simulation;
 pub mod standins;

@@ -5,9 +5,9 @@
 use crate::calendar::Lived;
 use crate::catalogue::Storefront;
 use crate::chance::Chance;
-use crate::stores::StoreKind;
 use crate::stores::app_store::wire::Notification;
 use crate::stores::stripe::objects::Event;
+use crate::stores::{StoreKind, amazon, play};
 use crate::truth::After;
 use std::sync::Arc;
 
@@ -74,6 +74,14 @@ pub enum Turn {
     DisputeLost,
     BankAsked,
     BankRefused,
+    Confirmed,
+    PrepaidStarted,
+    ToppedUp,
+    Relinked,
+    BoughtOutOfApp,
+    CancelledOnHold,
+    RefundedKept,
+    Reminded,
 }
 
 impl Turn {
@@ -138,14 +146,25 @@ impl Turn {
         Turn::DisputeLost,
         Turn::BankAsked,
         Turn::BankRefused,
+        Turn::Confirmed,
+        Turn::PrepaidStarted,
+        Turn::ToppedUp,
+        Turn::Relinked,
+        Turn::BoughtOutOfApp,
+        Turn::CancelledOnHold,
+        Turn::RefundedKept,
+        Turn::Reminded,
     ];
 }
 
 /// One notification in a life, with the truth after it.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// The store's lasting id of the purchase: Apple's original transaction id, Stripe's subscription or payment intent.
+    /// The store's lasting id of the purchase: Apple's original transaction id, Stripe's subscription or payment intent, the
+    /// first of Google's tokens or Amazon's receipts.
     pub purchase: Arc<str>,
+    /// The id that the store gives it here, where the store may give a purchase a new one: Google's token, Amazon's receipt.
+    pub known_as: Option<Arc<str>>,
     /// An id that the hub must know the customer by: the one of the app, if the app told the store, else Stripe's. Some
     /// of Apple's customers have none.
     pub customer: Option<Arc<str>>,
@@ -168,6 +187,10 @@ pub enum Said {
     AppStore(Box<Notification>),
     /// A Stripe event.
     Stripe(Box<Event>),
+    /// A real-time developer notification of Google Play.
+    Play(Box<play::wire::Notification>),
+    /// A real-time notification of the Amazon Appstore.
+    Amazon(Box<amazon::wire::Notification>),
 }
 
 impl Told {
@@ -177,25 +200,37 @@ impl Told {
         match self.said {
             Said::AppStore(_) => StoreKind::AppStore,
             Said::Stripe(_) => StoreKind::Stripe,
+            Said::Play(_) => StoreKind::Play,
+            Said::Amazon(_) => StoreKind::Amazon,
         }
     }
 
     /// What Apple says; `None` from another store.
     #[must_use]
     pub fn app_store(&self) -> Option<&Notification> {
-        match &self.said {
-            Said::AppStore(notification) => Some(notification),
-            Said::Stripe(_) => None,
-        }
+        let Said::AppStore(notification) = &self.said else { return None };
+        Some(notification)
+    }
+
+    /// What Google says; `None` from another store.
+    #[must_use]
+    pub fn play(&self) -> Option<&play::wire::Notification> {
+        let Said::Play(notification) = &self.said else { return None };
+        Some(notification)
+    }
+
+    /// What Amazon says; `None` from another store.
+    #[must_use]
+    pub fn amazon(&self) -> Option<&amazon::wire::Notification> {
+        let Said::Amazon(notification) = &self.said else { return None };
+        Some(notification)
     }
 
     /// What Stripe says; `None` from another store.
     #[must_use]
     pub fn stripe(&self) -> Option<&Event> {
-        match &self.said {
-            Said::AppStore(_) => None,
-            Said::Stripe(event) => Some(event),
-        }
+        let Said::Stripe(event) = &self.said else { return None };
+        Some(event)
     }
 }
 

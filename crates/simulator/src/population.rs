@@ -9,7 +9,7 @@ use crate::chance::Chance;
 use crate::lives::{Person, Told};
 use crate::stores::app_store::wire::App;
 use crate::stores::stripe::shape::Shape;
-use crate::stores::{app_store, stripe};
+use crate::stores::{amazon, app_store, play, stripe};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -42,6 +42,10 @@ pub enum Shop {
     AppStore(App),
     /// Through Stripe, whose endpoint has this API version.
     Stripe(Shape),
+    /// In this app of Google Play's.
+    Play(play::wire::App),
+    /// In this app of Amazon's.
+    Amazon(amazon::wire::App),
 }
 
 /// An iterator over everything that the stores tell, in lived order.
@@ -96,6 +100,14 @@ impl Population {
             Some(Shop::Stripe(shape)) => {
                 let customer = stripe::lives::Customer::new(person, self.calendar, *shape);
                 stripe::lives::live(customer, self.calendar.stamp(self.options.horizon) / 1000)
+            }
+            Some(Shop::Play(app)) => {
+                let customer = play::lives::Customer::new(person, self.calendar, app.clone());
+                play::lives::live(customer, self.options.horizon)
+            }
+            Some(Shop::Amazon(app)) => {
+                let customer = amazon::lives::Customer::new(person, self.calendar, app.clone());
+                amazon::lives::live(customer, self.options.horizon)
             }
             None => Vec::new(),
         }

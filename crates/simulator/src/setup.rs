@@ -1,12 +1,10 @@
 //! Makes in a hub what the simulation needs: sources that trust the simulated stores, the catalogue, destinations.
 
-use crate::catalogue::{ENTITLEMENTS, GROUP, Kind, PLANS, Plan, STOREFRONTS};
+use crate::catalogue::{ENTITLEMENTS, GROUP, Kind, Plan};
 use crate::hub::{HubApi, HubError};
-use crate::stores::StoreKind;
-use crate::stores::app_store::AppStore;
-use crate::stores::stripe::Stripe;
-use crate::stores::stripe::objects::Price;
+use crate::stores::{Played, StoreKind};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A destination to make.
 #[derive(Debug, Clone)]
@@ -34,60 +32,6 @@ impl NewDestination {
     }
 }
 
-/// A store that needs a source.
-#[derive(Clone, Copy)]
-pub enum Seller<'a> {
-    /// Apple's.
-    AppStore(&'a AppStore),
-    /// Stripe, and whether the hub may ask its API.
-    Stripe(&'a Stripe, bool),
-}
-
-impl Seller<'_> {
-    /// Which one.
-    #[must_use]
-    pub const fn kind(&self) -> StoreKind {
-        match self {
-            Seller::AppStore(_) => StoreKind::AppStore,
-            Seller::Stripe(_, _) => StoreKind::Stripe,
-        }
-    }
-
-    /// Apple sells products; Stripe has a price of each for each currency, and these are what customers are on.
-    fn products(&self) -> Vec<Value> {
-        let all = PLANS.iter();
-        match self {
-            Seller::AppStore(_) => all.map(|plan| product(plan, plan.id, self.kind())).collect(),
-            Seller::Stripe(_, _) => all
-                .flat_map(|plan| STOREFRONTS.iter().map(move |storefront| Price { plan, storefront }))
-                .map(|price| product(price.plan, &price.id(), self.kind()))
-                .collect(),
-        }
-    }
-
-    fn source(&self) -> Value {
-        let (name, config) = match self {
-            Seller::AppStore(store) => {
-                let app = store.app();
-                let config = json!({
-                    "bundle_id": &*app.bundle_id,
-                    "app_apple_id": app.app_apple_id,
-                    "root_certificates": [store.root_pem()],
-                });
-                ("Simulated App Store", config)
-            }
-            Seller::Stripe(store, is_asked) => {
-                let mut config = json!({"signing_secret": store.signing_secret()});
-                if *is_asked {
-                    config["api_key"] = store.api_key().into();
-                }
-                ("Simulated Stripe", config)
-            }
-        };
-        json!({"type": self.kind().word(), "name": name, "config": config})
-    }
-}
-
 /// A source that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MadeSource {
@@ -109,13 +53,17 @@ pub struct Setup {
 }
 
 /// Makes everything. The catalogue comes first, so that no purchase is ever seen unmapped.
-pub async fn setup(hub: &HubApi, sellers: &[Seller<'_>], destinations: &[NewDestination]) -> Result<Setup, HubError> {
+pub async fn setup(
+    hub: &HubApi,
+    stores: &[Arc<dyn Played>],
+    destinations: &[NewDestination],
+) -> Result<Setup, HubError> {
     for id in ENTITLEMENTS {
         existing_is_fine(hub.post("/v1/entitlements", &json!({"id": id})).await)?;
     }
-    for seller in sellers {
-        for product in seller.products() {
-            existing_is_fine(hub.post("/v1/products", &product).await)?;
+    for store in stores {
+        for (plan, id) in store.products() {
+            existing_is_fine(hub.post("/v1/products", &product(plan, &id, store.kind())).await)?;
         }
     }
     let mut destination_ids = Vec::with_capacity(destinations.len());
@@ -123,12 +71,13 @@ pub async fn setup(hub: &HubApi, sellers: &[Seller<'_>], destinations: &[NewDest
         let made = hub.post("/v1/destinations", &destination.body).await?;
         destination_ids.push(id_of(&made, "POST /v1/destinations")?);
     }
-    let mut sources = Vec::with_capacity(sellers.len());
-    for seller in sellers {
-        let id = id_of(&hub.post("/v1/sources", &seller.source()).await?, "POST /v1/sources")?;
+    let mut sources = Vec::with_capacity(stores.len());
+    for store in stores {
+        let source = json!({"type": store.kind().word(), "name": store.title(), "config": store.config()});
+        let id = id_of(&hub.post("/v1/sources", &source).await?, "POST /v1/sources")?;
         // The answer's ingest_url is the public one, which a simulation beside the hub may not reach.
         let ingest_url = format!("{}/ingest/{id}", hub.url());
-        sources.push(MadeSource { store: seller.kind(), id, ingest_url });
+        sources.push(MadeSource { store: store.kind(), id, ingest_url });
     }
     Ok(Setup { sources, destination_ids })
 }
@@ -136,7 +85,7 @@ pub async fn setup(hub: &HubApi, sellers: &[Seller<'_>], destinations: &[NewDest
 fn product(plan: &Plan, id: &str, store: StoreKind) -> Value {
     let mut product = json!({
         "product_id": id,
-        "store": store.word().to_uppercase(),
+        "store": store.catalogue_word(),
         "name": plan.name,
         "entitlements": plan.entitlements,
     });

@@ -4,20 +4,24 @@ use crate::calendar::{Calendar, HOUR, MONTH};
 use crate::compare::{self, Comparison};
 use crate::edge::{self, Clock};
 use crate::hub::{HubApi, HubError};
-use crate::lives::Said;
-use crate::population::{Population, PopulationOptions, Shop};
-use crate::setup::{self, NewDestination, Seller, Setup};
+use crate::lives::Told;
+use crate::population::{Population, PopulationOptions};
+use crate::reconcile::{Reconciled, reconcile};
+use crate::setup::{self, NewDestination, Setup};
 use crate::standins::receiver::Receiver;
-use crate::stores::StoreKind;
+use crate::stores::amazon::Amazon;
+use crate::stores::amazon::sns::SnsError;
 use crate::stores::app_store::wire::App;
 use crate::stores::app_store::{AppStore, SignError};
+use crate::stores::play::Play;
 use crate::stores::stripe::Stripe;
-use crate::stores::stripe::account::Feed;
 use crate::stores::stripe::shape::Shape;
-use crate::traffic::{self, Counters, Desk, Disorder, Line, Pace, Snapshot, TrafficOptions};
+use crate::stores::{Feed, Played, StoreKind, amazon, play};
+use crate::traffic::{self, Counters, Desk, Disorder, Disorders, Line, Pace, Single, Snapshot, TrafficOptions};
 use crate::truth::Truth;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,6 +44,11 @@ pub struct SimulationOptions {
     pub connections: usize,
     /// What goes wrong on the way.
     pub disorder: Disorder,
+    /// What goes wrong on the way from these stores instead.
+    pub disorder_of: BTreeMap<StoreKind, Disorder>,
+    /// How far the stores' clocks are ahead of the hub's, in milliseconds; negative: behind. Every date that they write
+    /// is wrong by as much.
+    pub skew_ms: i64,
     /// How long one notification is tried again.
     pub patience: Duration,
     /// `Production` or `Sandbox`.
@@ -48,6 +57,8 @@ pub struct SimulationOptions {
     pub stores: Vec<StoreKind>,
     /// The hub gets a key for Stripe's API, which `standins::stripe` plays.
     pub stripe_is_asked: bool,
+    /// The hub gets a key for the App Store Server API, which `standins::app_store` plays.
+    pub app_store_is_asked: bool,
     /// The app that sells.
     pub bundle_id: String,
 }
@@ -62,10 +73,13 @@ impl Default for SimulationOptions {
             pace: Pace::Life,
             connections: 16,
             disorder: Disorder::default(),
+            disorder_of: BTreeMap::new(),
+            skew_ms: 0,
             patience: Duration::from_secs(120),
             environment: "Production",
             stores: vec![StoreKind::AppStore],
             stripe_is_asked: false,
+            app_store_is_asked: false,
             bundle_id: "com.example.paidup".to_owned(),
         }
     }
@@ -83,6 +97,9 @@ pub enum SimulationError {
     /// No certificates.
     #[error("the simulated store could not be opened")]
     Store(#[from] SignError),
+    /// No certificate for SNS.
+    #[error("the simulated Amazon Appstore could not be opened")]
+    Amazon(#[from] SnsError),
     /// No HTTP client.
     #[error("no HTTP client could be made")]
     Client(#[from] reqwest::Error),
@@ -105,8 +122,9 @@ impl Target {
         Target { ingest_urls, receiver }
     }
 
-    fn url(&self, store: StoreKind) -> Arc<str> {
-        Arc::from(self.ingest_urls.get(&store).map(String::as_str).unwrap_or_default())
+    fn desk(&self, store: Arc<dyn Played>) -> (StoreKind, Desk) {
+        let ingest_url = Arc::from(self.ingest_urls.get(&store.kind()).map(String::as_str).unwrap_or_default());
+        (store.kind(), Desk { store, ingest_url })
     }
 }
 
@@ -131,6 +149,8 @@ pub struct Simulation {
     options: SimulationOptions,
     store: Arc<AppStore>,
     stripe: Arc<Stripe>,
+    play: Arc<Play>,
+    amazon: Arc<Amazon>,
     counters: Arc<Counters>,
     truth: Arc<Mutex<Truth>>,
     client: reqwest::Client,
@@ -146,13 +166,18 @@ impl Simulation {
         };
         let is_live = options.environment == "Production";
         let stripe = Stripe::new(options.seed, Shape::of_seed(options.seed), is_live, options.stripe_is_asked);
+        let package_name: Arc<str> = Arc::from(options.bundle_id.as_str());
+        let play = play::wire::App { package_name: Arc::clone(&package_name), is_tested: !is_live };
+        let amazon = amazon::wire::App { package_name, is_beta: !is_live };
         Ok(Simulation {
-            options,
-            store: Arc::new(AppStore::new(app)?),
+            store: Arc::new(AppStore::new(app)?.asked(options.app_store_is_asked)),
             stripe: Arc::new(stripe),
+            play: Arc::new(Play::new(play, true)),
+            amazon: Arc::new(Amazon::new(options.seed, amazon, true)?),
             counters: Arc::new(Counters::default()),
             truth: Arc::new(Mutex::new(Truth::default())),
             client: edge::client()?,
+            options,
         })
     }
 
@@ -162,10 +187,28 @@ impl Simulation {
         Arc::clone(&self.stripe)
     }
 
+    /// Google Play, for its keys and for its API.
+    #[must_use]
+    pub fn play(&self) -> Arc<Play> {
+        Arc::clone(&self.play)
+    }
+
+    /// Amazon, for its certificate and for receipt verification.
+    #[must_use]
+    pub fn amazon(&self) -> Arc<Amazon> {
+        Arc::clone(&self.amazon)
+    }
+
     /// The App Store, for its root certificate and for forgeries.
     #[must_use]
     pub fn store(&self) -> &AppStore {
         &self.store
+    }
+
+    /// The App Store, for its API.
+    #[must_use]
+    pub fn app_store(&self) -> Arc<AppStore> {
+        Arc::clone(&self.store)
     }
 
     /// Makes the sources, the catalogue and these destinations in a hub, through its API.
@@ -175,52 +218,81 @@ impl Simulation {
         admin_key: &str,
         destinations: &[NewDestination],
     ) -> Result<Setup, HubError> {
-        let seller = |kind: &StoreKind| match kind {
-            StoreKind::AppStore => Seller::AppStore(&self.store),
-            StoreKind::Stripe => Seller::Stripe(&self.stripe, self.options.stripe_is_asked),
-        };
-        let sellers: Vec<_> = self.options.stores.iter().map(seller).collect();
-        setup::setup(&self.hub(hub_url, admin_key), &sellers, destinations).await
+        setup::setup(&self.hub(hub_url, admin_key), &self.played(), destinations).await
     }
 
     /// Sends everything that the population tells, until it is told or `stop` is cancelled.
     pub async fn run(&self, target: &Target, stop: &CancellationToken) -> Summary {
-        let line = Line {
+        let line = self.line(target, Clock::System);
+        if let Err(reason) = traffic::open(&line).await {
+            // What is told will be refused for the same reason.
+            self.counters.note_refusal(reason);
+        }
+        let calendar = self.calendar(Clock::System.now_ms() + self.options.skew_ms);
+        let population = self.population(calendar);
+        let stores = self.played();
+        for store in &stores {
+            store.follow(self.feed(calendar));
+        }
+        let began = Instant::now();
+        traffic::send_all(&line, population, calendar.speed(), stop).await;
+        if stop.is_cancelled() {
+            // What was not told does not happen.
+            stores.iter().for_each(|store| store.freeze());
+        }
+        self.summary(began.elapsed())
+    }
+
+    fn line(&self, target: &Target, clock: Clock) -> Line {
+        Line {
             client: self.client.clone(),
-            app_store: Desk { store: Arc::clone(&self.store), ingest_url: target.url(StoreKind::AppStore) },
-            stripe: Desk { store: Arc::clone(&self.stripe), ingest_url: target.url(StoreKind::Stripe) },
+            desks: Arc::new(self.played().into_iter().map(|store| target.desk(store)).collect()),
             counters: Arc::clone(&self.counters),
             truth: Arc::clone(&self.truth),
             receiver: target.receiver.clone(),
             options: TrafficOptions {
                 pace: self.options.pace,
                 connections: self.options.connections,
-                disorder: self.options.disorder,
+                disorder: self.disorders(),
+                skew_ms: self.options.skew_ms,
                 patience: self.options.patience,
                 seed: self.options.seed,
             },
-        };
-        let calendar = self.calendar(Clock::System.now_ms());
-        let population = self.population(calendar);
-        if self.options.stores.contains(&StoreKind::Stripe) {
-            self.stripe.account().follow(self.feed(calendar));
+            clock,
         }
-        let began = Instant::now();
-        traffic::send_all(&line, population, calendar.speed(), stop).await;
-        if stop.is_cancelled() {
-            // What was not told does not happen.
-            self.stripe.account().freeze();
-        }
-        self.summary(began.elapsed())
     }
 
-    /// The same lives once more, for Stripe's API.
+    /// The same run one notification at a time, for a hub and stand-ins on a clock that stands in between: then every question
+    /// is answered with what was true at the moment of the notification, and events can be compared exactly. Lived time is
+    /// stamped as it is from `clock`'s present moment on.
+    pub async fn walk(&self, target: &Target, clock: Clock) -> Result<Walk, String> {
+        let calendar = Calendar::new(clock.now_ms(), 1.0);
+        let line = self.line(target, clock.clone());
+        traffic::open(&line).await?;
+        for store in self.played() {
+            store.follow(self.feed(calendar));
+        }
+        Ok(Walk { told: self.population(calendar).peekable(), calendar, clock, sender: Single::new(line) })
+    }
+
+    /// The stores that are played, in the order in which customers take turns.
+    fn played(&self) -> Vec<Arc<dyn Played>> {
+        let store = |kind: &StoreKind| -> Arc<dyn Played> {
+            match kind {
+                StoreKind::AppStore => self.store.clone(),
+                StoreKind::Stripe => self.stripe.clone(),
+                StoreKind::Play => self.play.clone(),
+                StoreKind::Amazon => self.amazon.clone(),
+            }
+        };
+        self.options.stores.iter().map(store).collect()
+    }
+
+    /// The same lives once more, for the stores' APIs.
     fn feed(&self, calendar: Calendar) -> Feed {
-        let events = self.population(calendar).filter_map(move |told| match told.said {
-            Said::AppStore(_) => None,
-            Said::Stripe(event) => Some((calendar.stamp(told.at), *event)),
-        });
-        Box::new(events)
+        // A store's own clock is as wrong when it writes a date as when it is asked.
+        let skew_ms = self.options.skew_ms;
+        Box::new(self.population(calendar).map(move |told| (calendar.stamp(told.at) - skew_ms, told)))
     }
 
     /// The population of a run that begins at `now_ms`.
@@ -232,11 +304,7 @@ impl Simulation {
             horizon: self.horizon(),
             ..PopulationOptions::default()
         };
-        let shop = |kind: &StoreKind| match kind {
-            StoreKind::AppStore => Shop::AppStore(self.store.app().clone()),
-            StoreKind::Stripe => Shop::Stripe(self.stripe.pen().shape),
-        };
-        Population::new(options, calendar, self.options.stores.iter().map(shop).collect())
+        Population::new(options, calendar, self.played().iter().map(|store| store.shop()).collect())
     }
 
     /// The dates of a run that begins at `now_ms`.
@@ -265,10 +333,21 @@ impl Simulation {
         self.truth.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Lets the hub compare these sources with their stores, for everything since `since_ms`, and waits for the end.
+    pub async fn reconcile(
+        &self,
+        hub_url: &str,
+        key: &str,
+        setup: &Setup,
+        since_ms: i64,
+    ) -> Result<Vec<Reconciled>, HubError> {
+        reconcile(&self.hub(hub_url, key), &setup.sources, since_ms, self.options.patience).await
+    }
+
     /// Asks the hub for every customer and compares with the truth; with a receiver that got all events since the
     /// beginning, these as well. To be called when nothing is waiting any more.
     pub async fn compare(&self, hub_url: &str, key: &str, receiver: Option<&Receiver>) -> Result<Comparison, HubError> {
-        let truth = self.truth();
+        let truth = self.truth().knowable();
         let mut result = compare::with_hub(&self.hub(hub_url, key), &truth).await?;
         if let Some(receiver) = receiver {
             result.join(compare::with_receiver(receiver, &truth, &self.told_in_order()));
@@ -280,11 +359,17 @@ impl Simulation {
     /// that are still on their way, and what they would have caused is then not told.
     fn told_in_order(&self) -> Vec<StoreKind> {
         let keeps = |kind: &StoreKind| match kind {
-            StoreKind::AppStore => true,
+            StoreKind::AppStore => !self.options.app_store_is_asked,
             StoreKind::Stripe => !self.options.stripe_is_asked,
+            StoreKind::Play | StoreKind::Amazon => false,
         };
-        let stores = self.options.stores.iter().copied().filter(keeps);
-        if self.options.disorder.keeps_order() { stores.collect() } else { Vec::new() }
+        let disorders = self.disorders();
+        let in_order = |kind: &StoreKind| keeps(kind) && disorders.of(*kind).keeps_order();
+        self.options.stores.iter().copied().filter(in_order).collect()
+    }
+
+    fn disorders(&self) -> Disorders {
+        Disorders { all: self.options.disorder, by_store: self.options.disorder_of.clone() }
     }
 
     fn hub(&self, url: &str, key: &str) -> HubApi {
@@ -306,6 +391,29 @@ impl Simulation {
             customers: truth.customers().len() as u64,
             counters,
         }
+    }
+}
+
+/// A run one notification at a time.
+pub struct Walk {
+    told: Peekable<Population>,
+    calendar: Calendar,
+    clock: Clock,
+    sender: Single,
+}
+
+impl Walk {
+    /// When the next notification comes, in milliseconds since 1970. `None`: there is no more.
+    pub fn next_at(&mut self) -> Option<i64> {
+        self.told.peek().map(|told| self.calendar.stamp(told.at))
+    }
+
+    /// Moves the clock there and sends it. `None`: there is no more; false: it was not accepted.
+    pub async fn step(&mut self) -> Option<(Told, bool)> {
+        let told = self.told.next()?;
+        self.clock.advance_to(self.calendar.stamp(told.at));
+        let accepted = self.sender.send(told.clone()).await;
+        Some((told, accepted))
     }
 }
 

@@ -4,16 +4,16 @@
 //! Notifications of one purchase go over one connection, one after another, so they arrive in order; [`Disorder`] breaks
 //! that on purpose. Memory is bounded: a slow hub slows the population down.
 
+use crate::calendar::Lived;
 use crate::chance::Chance;
 use crate::edge::Clock;
-use crate::lives::{Said, Told};
+use crate::lives::Told;
 use crate::standins::receiver::Receiver;
-use crate::stores::StoreKind;
-use crate::stores::app_store::AppStore;
-use crate::stores::stripe::Stripe;
+use crate::stores::{CannotTell, Outcome, Played, StoreKind};
 use crate::truth::Truth;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
+use http::StatusCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -36,37 +36,103 @@ pub enum Pace {
     Unbounded,
 }
 
-/// What the network does to the order. Percentages of all notifications.
+/// What goes wrong on the way. Percentages of all notifications.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Disorder {
+    /// Never arrive: the store gives up on them.
+    pub drop_percent: u64,
     /// Sent twice.
     pub repeat_percent: u64,
     /// Held back until the next notification of the same purchase has been sent.
     pub swap_percent: u64,
     /// The answer is lost on the way: sent again although it was accepted.
     pub lost_answer_percent: u64,
+    /// Held back for `late_by`.
+    pub late_percent: u64,
+    /// How long, in lived time: an hour of the customers, not of the machine.
+    pub late_by: Lived,
+    /// Each attempt waits a time of its own before it is made, at most this long.
+    pub delay: Duration,
     /// Every purchase's notifications are held back until there are this many, then sent in any order but the right one,
     /// mixed with those of other purchases. 0 or 1: not at all; at most [`MAX_WINDOW`].
     pub shuffle_window: usize,
 }
 
 impl Disorder {
-    /// Whether notifications of a purchase arrive in order.
+    /// Nothing goes wrong.
+    pub const NONE: Disorder = Disorder {
+        drop_percent: 0,
+        repeat_percent: 0,
+        swap_percent: 0,
+        lost_answer_percent: 0,
+        late_percent: 0,
+        late_by: 0,
+        delay: Duration::ZERO,
+        shuffle_window: 0,
+    };
+
+    /// Whether notifications of a purchase arrive in order, all of them.
     #[must_use]
     pub const fn keeps_order(&self) -> bool {
-        self.swap_percent == 0 && self.shuffle_window < 2
+        self.swap_percent == 0 && self.shuffle_window < 2 && self.late_percent == 0 && self.drop_percent == 0
+    }
+
+    /// What becomes of one notification. Drawn in the order in which the population tells, so that the seed alone decides.
+    fn fate(&self, chance: &mut Chance) -> Fate {
+        Fate {
+            dropped: chance.percent(self.drop_percent),
+            repeated: chance.percent(self.repeat_percent),
+            swapped: chance.percent(self.swap_percent),
+            answer_lost: chance.percent(self.lost_answer_percent),
+            late: chance.percent(self.late_percent),
+        }
+    }
+}
+
+/// What becomes of one notification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Fate {
+    dropped: bool,
+    repeated: bool,
+    swapped: bool,
+    answer_lost: bool,
+    late: bool,
+}
+
+/// What goes wrong on the way from each store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Disorders {
+    /// From all stores.
+    pub all: Disorder,
+    /// From these stores instead.
+    pub by_store: BTreeMap<StoreKind, Disorder>,
+}
+
+impl Disorders {
+    /// What goes wrong on the way from this store.
+    #[must_use]
+    pub fn of(&self, store: StoreKind) -> Disorder {
+        self.by_store.get(&store).copied().unwrap_or(self.all)
+    }
+}
+
+impl From<Disorder> for Disorders {
+    fn from(all: Disorder) -> Disorders {
+        Disorders { all, by_store: BTreeMap::new() }
     }
 }
 
 /// How to send.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TrafficOptions {
     /// How fast.
     pub pace: Pace,
     /// Connections, 1 to 256.
     pub connections: usize,
     /// What goes wrong on the way.
-    pub disorder: Disorder,
+    pub disorder: Disorders,
+    /// How far the stores' clocks are ahead, in milliseconds: what is signed anew for each attempt is signed then.
+    pub skew_ms: i64,
     /// How long one notification is tried again, counted in the waits between attempts.
     pub patience: Duration,
     /// Decides the disorder.
@@ -78,7 +144,8 @@ impl Default for TrafficOptions {
         TrafficOptions {
             pace: Pace::Life,
             connections: 16,
-            disorder: Disorder::default(),
+            disorder: Disorders::default(),
+            skew_ms: 0,
             patience: Duration::from_secs(120),
             seed: 1,
         }
@@ -86,6 +153,8 @@ impl Default for TrafficOptions {
 }
 
 const MAX_CONNECTIONS: usize = 256;
+/// Tells the numbers of fates from those of connections.
+const FATES: u64 = 0x0FA7_E5FA_7E5F_A7E5;
 /// The widest window of a shuffle.
 pub const MAX_WINDOW: usize = 64;
 /// Notifications waiting for one connection.
@@ -110,6 +179,7 @@ pub struct Counters {
     attempts: AtomicU64,
     retried: AtomicU64,
     given_up: AtomicU64,
+    dropped: AtomicU64,
     by_store: Mutex<BTreeMap<StoreKind, StoreFigures>>,
     latency: Mutex<Histogram<u64>>,
     refusals: Mutex<Vec<String>>,
@@ -122,6 +192,8 @@ pub struct StoreFigures {
     pub told: u64,
     /// Of these: answered 2xx, each counted once.
     pub accepted: u64,
+    /// Of these: lost on the way on purpose, never sent.
+    pub dropped: u64,
 }
 
 impl Default for Counters {
@@ -134,6 +206,7 @@ impl Default for Counters {
             attempts: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             given_up: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
             by_store: Mutex::default(),
             latency: Mutex::new(latency),
             refusals: Mutex::new(Vec::new()),
@@ -154,6 +227,8 @@ pub struct Snapshot {
     pub retried: u64,
     /// Notifications that were never accepted.
     pub given_up: u64,
+    /// Notifications that were lost on the way on purpose, never sent.
+    pub dropped: u64,
     /// Half of the accepted requests were answered within this many milliseconds.
     pub p50_ms: f64,
     /// 99 of 100.
@@ -175,6 +250,18 @@ impl Counters {
         self.by_store.lock().unwrap_or_else(PoisonError::into_inner).entry(told.store()).or_default().accepted += 1;
     }
 
+    pub(crate) fn note_refusal(&self, refusal: String) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.len() < MAX_REFUSALS {
+            refusals.push(refusal);
+        }
+    }
+
+    fn count_dropped(&self, told: &Told) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.by_store.lock().unwrap_or_else(PoisonError::into_inner).entry(told.store()).or_default().dropped += 1;
+    }
+
     /// The counters now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -187,6 +274,7 @@ impl Counters {
             attempts: self.attempts.load(Ordering::Relaxed),
             retried: self.retried.load(Ordering::Relaxed),
             given_up: self.given_up.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
             p50_ms: ms(50.0),
             p99_ms: ms(99.0),
             by_store: self.by_store.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -196,27 +284,23 @@ impl Counters {
 }
 
 /// A store, and where its notifications go.
-pub(crate) struct Desk<S> {
-    pub(crate) store: Arc<S>,
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) store: Arc<dyn Played>,
     pub(crate) ingest_url: Arc<str>,
-}
-
-impl<S> Clone for Desk<S> {
-    fn clone(&self) -> Self {
-        Desk { store: Arc::clone(&self.store), ingest_url: Arc::clone(&self.ingest_url) }
-    }
 }
 
 /// What every connection needs.
 #[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) client: reqwest::Client,
-    pub(crate) app_store: Desk<AppStore>,
-    pub(crate) stripe: Desk<Stripe>,
+    pub(crate) desks: Arc<BTreeMap<StoreKind, Desk>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) truth: Arc<Mutex<Truth>>,
     pub(crate) receiver: Option<Arc<Receiver>>,
     pub(crate) options: TrafficOptions,
+    /// When attempts are made.
+    pub(crate) clock: Clock,
 }
 
 /// Sends everything, until the population has nothing more to tell or `stop` is cancelled. What has been handed to a
@@ -242,13 +326,43 @@ pub(crate) async fn send_all(
             break;
         }
         line.counters.count_told(&told);
-        if queues[lane(&told.purchase, connections)].send(told).await.is_err() {
+        let mut chance = Chance::new(line.options.seed ^ FATES, number as u64);
+        let fate = line.options.disorder.of(told.store()).fate(&mut chance);
+        if fate.dropped {
+            line.drop_it(&told);
+            continue;
+        }
+        if queues[lane(&told.purchase, connections)].send(Parcel { told, fate }).await.is_err() {
             break;
         }
     }
     drop(queues);
     while tasks.join_next().await.is_some() {}
 }
+
+/// Asks receivers for their consent where a store does that first, and waits for it.
+pub(crate) async fn open(line: &Line) -> Result<(), String> {
+    for desk in line.desks.values() {
+        let now_ms = line.clock.now_ms() + line.options.skew_ms;
+        let Some(body) = desk.store.opening(now_ms).map(Bytes::from) else { continue };
+        let answer = desk.call(&line.client, &body, now_ms).await;
+        let (status, _) = answer.map_err(|error| error.without_url().to_string())?;
+        if !status.is_success() {
+            return Err(format!("{} was not let in: {status}", desk.store.kind()));
+        }
+        let until = Instant::now() + line.options.patience;
+        while !desk.store.is_open() {
+            if Instant::now() > until {
+                return Err(format!("{}: {NOT_OPEN}", desk.store.kind()));
+            }
+            sleep(FIRST_WAIT).await;
+        }
+    }
+    Ok(())
+}
+
+/// Why nothing flows.
+const NOT_OPEN: &str = "the receiver has not confirmed that it wants notifications";
 
 /// False when it is time to stop.
 async fn wait_for_turn(
@@ -282,85 +396,148 @@ fn lane(purchase: &str, connections: usize) -> usize {
 }
 
 impl Line {
-    fn body(&self, told: &Told) -> Result<Vec<u8>, String> {
-        match &told.said {
-            Said::AppStore(notification) => self.app_store.store.body(notification).map_err(|error| error.to_string()),
-            Said::Stripe(event) => self.stripe.store.body(event).map_err(|error| error.to_string()),
+    /// It is lost on the way: true all the same, and the store knows that nobody answered.
+    fn drop_it(&self, told: &Told) {
+        self.counters.count_dropped(told);
+        self.truth.lock().unwrap_or_else(PoisonError::into_inner).learn_unheard(told);
+        if let Ok(desk) = self.desk(told) {
+            desk.store.attempted(&told.said, self.clock.now_ms(), Outcome::Lost);
         }
     }
 
-    /// One attempt: Apple's proof is in the body, Stripe signs each attempt anew.
-    fn request(&self, told: &Told, body: &Bytes) -> reqwest::RequestBuilder {
-        let request = match &told.said {
-            Said::AppStore(_) => self.client.post(&*self.app_store.ingest_url),
-            Said::Stripe(_) => {
-                let signature = self.stripe.store.signature(body, Clock::System.now_ms());
-                self.client.post(&*self.stripe.ingest_url).header("stripe-signature", signature)
-            }
-        };
-        request.header("content-type", "application/json").body(body.clone())
+    fn desk(&self, told: &Told) -> Result<&Desk, CannotTell> {
+        self.desks.get(&told.store()).ok_or(CannotTell::Misplaced)
+    }
+
+    fn body(&self, told: &Told) -> Result<Vec<u8>, CannotTell> {
+        self.desk(told)?.store.body(&told.said)
+    }
+}
+
+impl Desk {
+    /// One attempt.
+    fn request(&self, client: &reqwest::Client, body: &Bytes, now_ms: i64) -> reqwest::RequestBuilder {
+        let request = client.post(&*self.ingest_url).header("content-type", self.store.content_type());
+        let headers = self.store.headers(body, now_ms);
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        request.body(body.clone())
+    }
+
+    /// The status and text of its answer.
+    async fn call(
+        &self,
+        client: &reqwest::Client,
+        body: &Bytes,
+        now_ms: i64,
+    ) -> Result<(StatusCode, String), reqwest::Error> {
+        let answer = self.request(client, body, now_ms).send().await?;
+        let status = answer.status();
+        Ok((status, answer.text().await?))
+    }
+}
+
+/// Sends one notification at a time, in order, whenever it is told to.
+pub(crate) struct Single(Connection);
+
+impl Single {
+    pub(crate) fn new(line: Line) -> Single {
+        Single(Connection::new(line, 0))
+    }
+
+    /// True: it was accepted.
+    pub(crate) async fn send(&mut self, told: Told) -> bool {
+        self.0.line.counters.count_told(&told);
+        self.0.deliver(&Parcel { told, fate: Fate::default() }, false, 0).await
     }
 }
 
 /// A notification on its way.
 struct Parcel {
     told: Told,
-    /// It was accepted before.
-    is_repeat: bool,
+    fate: Fate,
 }
 
 /// One connection: its purchases' notifications, one after another.
 struct Connection {
     line: Line,
     chance: Chance,
-    held: BTreeMap<Arc<str>, Vec<Told>>,
+    held: BTreeMap<Arc<str>, Vec<Parcel>>,
     held_count: usize,
-    /// Shuffled and ready to be sent, in any order.
-    pool: Vec<Parcel>,
+    /// Those that are late, by the moment at which they come and their number here.
+    late: BTreeMap<(Lived, u64), Parcel>,
+    late_count: u64,
+    /// Shuffled and ready to be sent, in any order, and whether it was accepted before.
+    pool: Vec<(Parcel, bool)>,
 }
 
 impl Connection {
     fn new(line: Line, number: usize) -> Connection {
         let chance = Chance::new(line.options.seed, number as u64);
-        Connection { line, chance, held: BTreeMap::new(), held_count: 0, pool: Vec::new() }
+        let (held, late, pool) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Connection { line, chance, held, held_count: 0, late, late_count: 0, pool }
     }
 
-    async fn run(mut self, mut queue: mpsc::Receiver<Told>) {
-        let window = self.line.options.disorder.shuffle_window.min(MAX_WINDOW);
-        while let Some(told) = queue.recv().await {
-            if window < 2 { self.swap(told).await } else { self.mix(told, window).await }
+    fn disorder(&self, parcel: &Parcel) -> Disorder {
+        self.line.options.disorder.of(parcel.told.store())
+    }
+
+    async fn run(mut self, mut queue: mpsc::Receiver<Parcel>) {
+        while let Some(parcel) = queue.recv().await {
+            self.arrive_late(parcel.told.at).await;
+            if parcel.fate.late && self.late.len() < MAX_HELD {
+                self.late_count += 1;
+                let comes = parcel.told.at.saturating_add(self.disorder(&parcel).late_by);
+                self.late.insert((comes, self.late_count), parcel);
+            } else {
+                self.pass_on(parcel).await;
+            }
         }
+        self.arrive_late(Lived::MAX).await;
         for (_, held) in std::mem::take(&mut self.held) {
             self.release(held);
         }
         while self.send_any().await {}
     }
 
+    /// Passes on what was late and whose time has come.
+    async fn arrive_late(&mut self, now: Lived) {
+        while let Some(next) = self.late.first_entry()
+            && next.key().0 <= now
+        {
+            let parcel = next.remove();
+            self.pass_on(parcel).await;
+        }
+    }
+
+    async fn pass_on(&mut self, parcel: Parcel) {
+        let window = self.disorder(&parcel).shuffle_window.min(MAX_WINDOW);
+        if window < 2 { self.swap(parcel).await } else { self.mix(parcel, window).await }
+    }
+
     /// Sends it, or holds it back until the next of its purchase has been sent.
-    async fn swap(&mut self, told: Told) {
-        let percent = self.line.options.disorder.swap_percent;
-        let before = self.held.remove(&told.purchase);
-        if before.is_none() && self.held.len() < MAX_HELD && self.chance.percent(percent) {
-            self.held.insert(Arc::clone(&told.purchase), vec![told]);
+    async fn swap(&mut self, parcel: Parcel) {
+        let before = self.held.remove(&parcel.told.purchase);
+        if before.is_none() && self.held.len() < MAX_HELD && parcel.fate.swapped {
+            self.held.insert(Arc::clone(&parcel.told.purchase), vec![parcel]);
             return;
         }
-        self.deliver(&Parcel { told, is_repeat: false }).await;
-        for told in before.into_iter().flatten() {
-            self.deliver(&Parcel { told, is_repeat: false }).await;
+        self.deliver_now(&parcel).await;
+        for held in before.into_iter().flatten() {
+            self.deliver_now(&held).await;
         }
     }
 
     /// Holds it back until its purchase has enough to shuffle, or there is no more room; then keeps as many in the pool
     /// as the window is wide.
-    async fn mix(&mut self, told: Told, window: usize) {
-        let purchase = Arc::clone(&told.purchase);
+    async fn mix(&mut self, parcel: Parcel, window: usize) {
+        let purchase = Arc::clone(&parcel.told.purchase);
         let of_purchase = self.held.entry(Arc::clone(&purchase)).or_default();
-        of_purchase.push(told);
+        of_purchase.push(parcel);
         self.held_count += 1;
         let full = (of_purchase.len() >= window).then_some(purchase);
         let full = full.or_else(|| (self.held_count > MAX_HELD).then(|| self.held.keys().next().cloned()).flatten());
         if let Some(held) = full.and_then(|purchase| self.held.remove(&purchase)) {
-            self.held_count -= held.len();
+            self.held_count = self.held_count.saturating_sub(held.len());
             self.release(held);
         }
         while self.pool.len() > window {
@@ -369,68 +546,73 @@ impl Connection {
     }
 
     /// Puts a purchase's notifications into the pool, in any order but the right one.
-    fn release(&mut self, mut held: Vec<Told>) {
+    fn release(&mut self, mut held: Vec<Parcel>) {
         for last in (1..held.len()).rev() {
             let other = usize::try_from(self.chance.below(last as u64 + 1)).unwrap_or(0);
             held.swap(last, other);
         }
-        if held.len() > 1 && held.is_sorted_by_key(|told| told.ordinal) {
+        if held.len() > 1 && held.is_sorted_by_key(|parcel| parcel.told.ordinal) {
             held.rotate_left(1);
         }
-        self.pool.extend(held.into_iter().map(|told| Parcel { told, is_repeat: false }));
+        self.pool.extend(held.into_iter().map(|parcel| (parcel, false)));
     }
 
-    /// Sends the first of the pool, or one further back. False: there is none.
+    /// Sends one of the pool. False: there is none.
     async fn send_any(&mut self) -> bool {
         if self.pool.is_empty() {
             return false;
         }
         let place = usize::try_from(self.chance.below(self.pool.len() as u64)).unwrap_or(0);
-        let parcel = self.pool.remove(place);
-        let is_repeated = !parcel.is_repeat && self.chance.percent(self.line.options.disorder.repeat_percent);
-        if self.deliver(&parcel).await && is_repeated {
+        let (parcel, is_repeat) = self.pool.remove(place);
+        let more = u32::from(parcel.fate.answer_lost && !is_repeat);
+        let accepted = self.deliver(&parcel, is_repeat, more).await;
+        if accepted && !is_repeat && parcel.fate.repeated {
             // It comes again later, among others.
-            self.pool.push(Parcel { is_repeat: true, ..parcel });
+            self.pool.push((parcel, true));
         }
         true
     }
 
-    /// True: it was accepted.
-    async fn deliver(&mut self, parcel: &Parcel) -> bool {
+    /// Sends it, and what repeats it right behind it.
+    async fn deliver_now(&mut self, parcel: &Parcel) {
+        let more = u32::from(parcel.fate.repeated) + u32::from(parcel.fate.answer_lost);
+        self.deliver(parcel, false, more).await;
+    }
+
+    /// Sends it so many more times than once. True: it was accepted.
+    async fn deliver(&mut self, parcel: &Parcel, was_accepted: bool, more: u32) -> bool {
         let told = &parcel.told;
         let body = match self.line.body(told) {
             Ok(body) => Bytes::from(body),
             Err(error) => {
-                self.give_up(told, &error);
+                self.give_up(told, &error.to_string());
                 return false;
             }
         };
         if let Some(receiver) = &self.line.receiver {
             receiver.note_sent(&told.purchase);
         }
-        let disorder = self.line.options.disorder;
-        // In a shuffle repeats come from the pool.
-        let at_once = if disorder.shuffle_window < 2 { disorder.repeat_percent } else { 0 };
-        let mut more =
-            u32::from(self.chance.percent(at_once)) + u32::from(self.chance.percent(disorder.lost_answer_percent));
-        let mut accepted = parcel.is_repeat;
-        loop {
-            match self.attempt_until_answered(told, &body).await {
-                Ok(()) if !accepted => {
-                    accepted = true;
-                    self.line.counters.count_accepted(told);
-                    self.line.truth.lock().unwrap_or_else(PoisonError::into_inner).learn(told);
-                }
-                Ok(()) => {}
-                Err(reason) => {
-                    self.give_up(told, &reason);
-                    return false;
-                }
+        let mut accepted = was_accepted;
+        for _ in 0..=more {
+            self.dawdle(parcel).await;
+            if let Err(reason) = self.attempt_until_answered(told, &body).await {
+                self.give_up(told, &reason);
+                return false;
             }
-            if more == 0 {
-                return true;
+            if !accepted {
+                accepted = true;
+                self.line.counters.count_accepted(told);
+                self.line.truth.lock().unwrap_or_else(PoisonError::into_inner).learn(told);
             }
-            more -= 1;
+        }
+        true
+    }
+
+    /// The way takes its time.
+    async fn dawdle(&mut self, parcel: &Parcel) {
+        let most = u64::try_from(self.disorder(parcel).delay.as_millis()).unwrap_or(u64::MAX);
+        if most > 0 {
+            sleep(Duration::from_millis(self.chance.below(most + 1))).await;
         }
     }
 
@@ -458,34 +640,37 @@ impl Connection {
     async fn attempt(&self, told: &Told, body: &Bytes) -> Attempt {
         let counters = &self.line.counters;
         counters.attempts.fetch_add(1, Ordering::Relaxed);
-        let request = self.line.request(told, body);
+        let desk = match self.line.desk(told) {
+            Ok(desk) if !desk.store.is_open() => return Attempt::Refused(NOT_OPEN.to_owned()),
+            Ok(desk) => desk,
+            Err(error) => return Attempt::Refused(error.to_string()),
+        };
+        let now_ms = self.line.clock.now_ms() + self.line.options.skew_ms;
         let began = Instant::now();
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) => return Attempt::Failed(error.without_url().to_string()),
+        let (attempt, outcome) = match desk.call(&self.line.client, body, now_ms).await {
+            Ok((status, _)) if status.is_success() => {
+                let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX).min(MAX_LATENCY_US);
+                counters.latency.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
+                (Attempt::Accepted, Outcome::Accepted)
+            }
+            Ok((status, text)) => {
+                let excerpt: String = text.chars().take(MAX_EXCERPT).collect();
+                let reason = format!("{status}: {excerpt}");
+                let again = [408, 425, 429].contains(&status.as_u16()) || status.is_server_error();
+                (if again { Attempt::Failed(reason) } else { Attempt::Refused(reason) }, Outcome::Refused)
+            }
+            Err(error) => {
+                let outcome = if error.is_timeout() { Outcome::TimedOut } else { Outcome::NoConnection };
+                (Attempt::Failed(error.without_url().to_string()), outcome)
+            }
         };
-        let status = answer.status();
-        let text = match answer.text().await {
-            Ok(text) => text,
-            Err(error) => return Attempt::Failed(error.without_url().to_string()),
-        };
-        if status.is_success() {
-            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX).min(MAX_LATENCY_US);
-            counters.latency.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
-            return Attempt::Accepted;
-        }
-        let excerpt: String = text.chars().take(MAX_EXCERPT).collect();
-        let reason = format!("{status}: {excerpt}");
-        let again = [408, 425, 429].contains(&status.as_u16()) || status.is_server_error();
-        if again { Attempt::Failed(reason) } else { Attempt::Refused(reason) }
+        desk.store.attempted(&told.said, self.line.clock.now_ms(), outcome);
+        attempt
     }
 
     fn give_up(&self, told: &Told, reason: &str) {
         self.line.counters.given_up.fetch_add(1, Ordering::Relaxed);
-        let mut refusals = self.line.counters.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.len() < MAX_REFUSALS {
-            refusals.push(format!("{:?} of {}: {reason}", told.turn, told.purchase));
-        }
+        self.line.counters.note_refusal(format!("{:?} of {}: {reason}", told.turn, told.purchase));
     }
 }
 

@@ -92,18 +92,32 @@ pub struct After {
 pub struct PurchaseTruth {
     /// Which store sold it.
     pub store: StoreKind,
+    /// Every id that the store has given it.
+    pub names: BTreeSet<Arc<str>>,
     /// The id that the hub must know its customer by, if there is one.
     pub customer: Option<Arc<str>>,
     /// How it stands after the latest notification.
     pub now: After,
     /// Place of that notification in its life.
     pub ordinal: u32,
-    /// Notifications heard of.
+    /// Notifications told.
     pub notifications: u32,
+    /// Of these: lost on the way, so that a hub can only have asked.
+    pub unheard: u32,
+    /// How often each canonical event can be missing, because only a notification that was lost told of it.
+    pub unheard_events: BTreeMap<&'static str, u32>,
     /// Periods begun (or purchases made).
     pub periods: u32,
     /// All money, by currency.
     pub totals: BTreeMap<&'static str, i64>,
+    /// Every period that began, by product and start as stamped; a one-time purchase counts as one.
+    pub begun: BTreeSet<(Cow<'static, str>, i64)>,
+    /// Every sum that moved, in no order.
+    pub moved: Vec<Amount>,
+    /// The first payment was open for a while.
+    pub first_payment_open: bool,
+    /// Access after each notification, by its place.
+    pub access: BTreeMap<u32, bool>,
     /// How often each canonical event must have occurred.
     pub events: BTreeMap<&'static str, u32>,
 }
@@ -132,19 +146,33 @@ impl Truth {
     pub fn learn(&mut self, told: &Told) {
         let known = self.purchases.entry(Arc::clone(&told.purchase)).or_insert_with(|| PurchaseTruth {
             store: told.store(),
+            names: BTreeSet::from([Arc::clone(&told.purchase)]),
             customer: told.customer.clone(),
             now: told.after.clone(),
             ordinal: told.ordinal,
             notifications: 0,
+            unheard: 0,
+            unheard_events: BTreeMap::new(),
             periods: 0,
             totals: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            moved: Vec::new(),
+            first_payment_open: false,
+            access: BTreeMap::new(),
             events: BTreeMap::new(),
         });
+        known.names.extend(told.known_as.clone());
         known.notifications += 1;
         known.periods += u32::from(told.after.new_period);
         if let Some(money) = told.after.money {
             *known.totals.entry(money.currency).or_default() += money.minor;
+            // In an order of its own: what is true does not depend on the order of hearing.
+            let place = known.moved.partition_point(|one| (one.currency, one.minor) < (money.currency, money.minor));
+            known.moved.insert(place, money);
         }
+        known.first_payment_open |= told.after.state == State::Pending;
+        known.begun.insert((told.after.product_id.clone(), told.after.starts_at));
+        known.access.insert(told.ordinal, told.after.state.has_access());
         for event in &told.after.events {
             *known.events.entry(event).or_default() += 1;
         }
@@ -152,6 +180,26 @@ impl Truth {
             known.ordinal = told.ordinal;
             known.now = told.after.clone();
         }
+    }
+
+    /// Takes note of a notification that was lost on the way: it is true all the same.
+    pub fn learn_unheard(&mut self, told: &Told) {
+        self.learn(told);
+        if let Some(known) = self.purchases.get_mut(&told.purchase) {
+            known.unheard += 1;
+            for event in &told.after.events {
+                *known.unheard_events.entry(event).or_default() += 1;
+            }
+        }
+    }
+
+    /// What a hub can know that asks: everything but those purchases of which every notification was lost and whose store
+    /// shows no history. Nobody who never heard of them can ask for them.
+    #[must_use]
+    pub fn knowable(&self) -> Truth {
+        let is_knowable = |one: &PurchaseTruth| one.store.has_history() || one.unheard < one.notifications;
+        let purchases = self.purchases.iter().filter(|(_, one)| is_knowable(one));
+        Truth { purchases: purchases.map(|(id, one)| (Arc::clone(id), one.clone())).collect() }
     }
 
     /// Purchases by the store's id.

@@ -4,7 +4,7 @@ use crate::population::{Population, PopulationOptions, Shop};
 use crate::stores::app_store::wire::App;
 use serde_json::json;
 
-fn some_truth() -> Truth {
+pub(super) fn some_truth() -> Truth {
     let app = App { bundle_id: Arc::from("com.example.paidup"), app_apple_id: 1, environment: "Production" };
     let options = PopulationOptions { customers: 150, seed: 4, ..PopulationOptions::default() };
     let mut truth = Truth::default();

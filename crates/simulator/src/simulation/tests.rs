@@ -125,7 +125,7 @@ async fn a_refused_notification_is_named_and_not_taken_for_true() {
 
 #[tokio::test]
 async fn disorder_repeats_and_swaps_but_loses_nothing() {
-    let disorder = Disorder { repeat_percent: 30, swap_percent: 30, lost_answer_percent: 10, shuffle_window: 0 };
+    let disorder = Disorder { repeat_percent: 30, swap_percent: 30, lost_answer_percent: 10, ..Disorder::NONE };
     let (plain, mixed) = (FakeHub::default(), FakeHub::default());
     run(&plain, options()).await;
     let (_, summary) = run(&mixed, SimulationOptions { disorder, ..options() }).await;
@@ -225,4 +225,72 @@ fn dates_of_an_unpaced_run_end_about_now() {
     assert!(last <= now && now - last < 60_000 && calendar.start_ms() > now - 13 * 3_600_000, "{calendar:?}");
     let simulation = Simulation::new(SimulationOptions { pace: Pace::Life, ..options() }).unwrap();
     assert_eq!(simulation.calendar(now).stamp(0), now);
+}
+
+#[tokio::test]
+async fn what_is_dropped_is_true_all_the_same_and_the_seed_decides_which() {
+    let disorder = Disorder { drop_percent: 20, repeat_percent: 20, shuffle_window: 6, ..Disorder::NONE };
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let hub = FakeHub::default();
+        let (simulation, summary) = run(&hub, SimulationOptions { disorder, ..options() }).await;
+        let counters = &summary.counters;
+        assert_eq!(counters.accepted + counters.dropped, counters.told);
+        assert!(counters.dropped * 10 > counters.told && counters.dropped * 3 < counters.told, "{}", counters.dropped);
+        let truth = simulation.truth();
+        let told: u32 = truth.purchases().values().map(|purchase| purchase.notifications).sum();
+        let unheard: u32 = truth.purchases().values().map(|purchase| purchase.unheard).sum();
+        assert_eq!((u64::from(told), u64::from(unheard)), (counters.told, counters.dropped));
+        let repeats = hub.heard.lock().unwrap().len() as u64 - counters.accepted;
+        runs.push((counters.dropped, repeats));
+    }
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[tokio::test]
+async fn apple_knows_what_did_not_arrive() {
+    let disorder = Disorder { drop_percent: 30, ..Disorder::NONE };
+    let options = SimulationOptions { disorder, app_store_is_asked: true, ..options() };
+    let hub = FakeHub::default();
+    *hub.answers.lock().unwrap() = vec![503];
+    let (simulation, summary) = run(&hub, options).await;
+    let account = simulation.app_store();
+    let mut account = account.account();
+    account.catch_up(Clock::System.now_ms());
+    use crate::stores::app_store::account::SendResult;
+    let results = |wanted: SendResult| {
+        let attempts = account.told(0).flat_map(|told| account.attempts(&told.uuid));
+        attempts.filter(|attempt| attempt.send_attempt_result == wanted).count() as u64
+    };
+    assert_eq!(results(SendResult::NoResponse), summary.counters.dropped);
+    assert_eq!(results(SendResult::Success), summary.counters.accepted);
+    assert_eq!(results(SendResult::UnsuccessfulHttpResponseCode), 1);
+}
+
+#[tokio::test]
+async fn what_is_late_comes_after_what_follows_it() {
+    let disorder = Disorder { late_percent: 20, late_by: 20 * crate::calendar::DAY, ..Disorder::NONE };
+    let hub = FakeHub::default();
+    let (_, summary) = run(&hub, SimulationOptions { disorder, ..options() }).await;
+    assert_eq!((summary.counters.accepted, summary.counters.given_up), (summary.counters.told, 0));
+    let late = hub.lanes().values().filter(|dates| !is_sorted(dates)).count();
+    assert!(late > 3, "{late}");
+}
+
+#[tokio::test]
+async fn one_store_can_suffer_alone_and_clocks_can_be_wrong() {
+    let disorder_of = BTreeMap::from([(StoreKind::Stripe, Disorder { drop_percent: 100, ..Disorder::NONE })]);
+    let stores = vec![StoreKind::AppStore, StoreKind::Stripe];
+    let hub = FakeHub::default();
+    let (_, summary) = run(&hub, SimulationOptions { disorder_of, stores: stores.clone(), ..options() }).await;
+    let figures = &summary.counters.by_store;
+    assert_eq!((figures[&StoreKind::AppStore].dropped, figures[&StoreKind::Stripe].accepted), (0, 0));
+    assert!(figures[&StoreKind::Stripe].dropped > 20);
+
+    let hub = FakeHub::default();
+    let before = Clock::System.now_ms();
+    run(&hub, SimulationOptions { skew_ms: 120_000, stores, ..options() }).await;
+    let events = hub.events.lock().unwrap();
+    let signed = events.iter().map(|(header, _)| header.strip_prefix("t=").unwrap().split(',').next().unwrap());
+    assert!(signed.map(|at| at.parse::<i64>().unwrap()).all(|at| at * 1_000 > before + 118_000));
 }

@@ -3,9 +3,15 @@
 //!
 //! They take time from a [`crate::edge::Clock`], so that a limit of a minute is tested in a millisecond.
 
+pub mod amazon;
+pub mod apis;
+pub mod app_store;
 pub mod discord;
+pub mod faults;
 pub mod intercom;
 pub mod limits;
+mod path;
+pub mod play;
 pub mod receiver;
 mod server;
 pub mod stripe;

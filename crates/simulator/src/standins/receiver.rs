@@ -77,6 +77,28 @@ pub struct Report {
     pub lanes: u64,
 }
 
+/// What one event said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Word {
+    /// Place among the purchase's events.
+    pub seq: u64,
+    /// `type`.
+    pub kind: String,
+    /// `purchase.product_id`.
+    pub product_id: String,
+    /// `purchase.period.starts_at`.
+    pub starts_at: Option<String>,
+    /// The money that moved with it: minor units and currency.
+    pub money: Option<(i64, String)>,
+    /// `edge`: why access moved.
+    pub edge: Option<String>,
+    /// It was concluded, not told.
+    pub inferred: bool,
+}
+
+/// Events that are remembered of one purchase with what they said: more than any life has.
+pub const MAX_WORDS: usize = 2_000;
+
 /// What the receiver saw of one purchase.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -86,8 +108,26 @@ pub struct Seen {
     pub purchase: serde_json::Value,
     /// What that event said the customer may use.
     pub active: Vec<String>,
+    /// What each event said, in the order of arrival; at most [`MAX_WORDS`].
+    pub words: Vec<Word>,
     highest: u64,
     count: u64,
+}
+
+impl Seen {
+    /// What was seen of the same purchase under another id.
+    pub(crate) fn join(&mut self, other: Seen) {
+        for (kind, count) in other.events {
+            *self.events.entry(kind).or_default() += count;
+        }
+        self.words.extend(other.words);
+        self.count += other.count;
+        if other.highest > self.highest {
+            self.highest = other.highest;
+            self.purchase = other.purchase;
+            self.active = other.active;
+        }
+    }
 }
 
 /// The running receiver.
@@ -126,6 +166,32 @@ struct Body {
     purchase: serde_json::Value,
     #[serde(default)]
     entitlements: Entitlements,
+    transaction: Option<Transaction>,
+    edge: Option<String>,
+    #[serde(default)]
+    inferred: bool,
+}
+
+#[derive(Deserialize)]
+struct Transaction {
+    kind: Option<String>,
+    amount_minor: Option<i64>,
+    currency: Option<String>,
+}
+
+impl Body {
+    fn word(&self) -> Word {
+        let moved = self.transaction.as_ref().filter(|one| one.kind.is_some());
+        Word {
+            seq: self.seq,
+            kind: self.kind.clone(),
+            product_id: self.purchase["product_id"].as_str().unwrap_or_default().to_owned(),
+            starts_at: self.purchase["period"]["starts_at"].as_str().map(str::to_owned),
+            money: moved.and_then(|one| Some((one.amount_minor?, one.currency.clone()?))),
+            edge: self.edge.clone(),
+            inferred: self.inferred,
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -199,6 +265,12 @@ impl Receiver {
         self.shared.lock().lanes.get(store_purchase_id).cloned()
     }
 
+    /// The store ids of all purchases that events came about.
+    #[must_use]
+    pub fn purchases(&self) -> Vec<String> {
+        self.shared.lock().lanes.keys().cloned().collect()
+    }
+
     /// Notes that a notification about this purchase is being sent, so that latencies run from here to the next event
     /// about it.
     pub fn note_sent(&self, store_purchase_id: &str) {
@@ -258,6 +330,7 @@ impl Inner {
             self.report.other += 1;
             return;
         };
+        let word = event.word();
         if !self.ids.insert(event.id) {
             self.report.repeats += 1;
             return;
@@ -269,6 +342,9 @@ impl Inner {
         }
         let seen = self.lanes.entry(lane).or_default();
         *seen.events.entry(event.kind).or_default() += 1;
+        if seen.words.len() < MAX_WORDS {
+            seen.words.push(word);
+        }
         seen.count += 1;
         if event.seq > seen.highest {
             seen.highest = event.seq;

@@ -1,8 +1,14 @@
 //! The stores that are played: each leads lives of its own kind, tells them in its own words and signs them as the real
 //! one does.
 
+pub mod amazon;
 pub mod app_store;
+pub mod forgery;
+pub mod play;
+mod played;
 pub mod stripe;
+
+pub use played::{CannotTell, Feed, Outcome, Played};
 
 use serde::Serialize;
 use std::fmt;
@@ -16,11 +22,15 @@ pub enum StoreKind {
     AppStore,
     /// Stripe Billing and Checkout.
     Stripe,
+    /// Google's.
+    Play,
+    /// Amazon's.
+    Amazon,
 }
 
 impl StoreKind {
     /// All of them.
-    pub const ALL: &'static [StoreKind] = &[StoreKind::AppStore, StoreKind::Stripe];
+    pub const ALL: &'static [StoreKind] = &[StoreKind::AppStore, StoreKind::Stripe, StoreKind::Play, StoreKind::Amazon];
 
     /// The `type` of a hub's source for it.
     #[must_use]
@@ -28,6 +38,34 @@ impl StoreKind {
         match self {
             StoreKind::AppStore => "app_store",
             StoreKind::Stripe => "stripe",
+            StoreKind::Play => "play",
+            StoreKind::Amazon => "amazon",
+        }
+    }
+}
+
+impl StoreKind {
+    /// The `store` of its products in a hub's catalogue.
+    #[must_use]
+    pub const fn catalogue_word(self) -> &'static str {
+        match self {
+            StoreKind::AppStore => "APP_STORE",
+            StoreKind::Stripe => "STRIPE",
+            StoreKind::Play => "PLAY_STORE",
+            StoreKind::Amazon => "AMAZON",
+        }
+    }
+
+    /// Whether the store shows what happened, and not only how things stand: then a hub can learn of everything that it
+    /// did not hear.
+    ///
+    /// The App Store shows its notifications of 180 days, Stripe its events of 30. Google Play and Amazon show purchases as
+    /// they stand: a renewal between two others, a price, a hold that was paid are gone.
+    #[must_use]
+    pub const fn has_history(self) -> bool {
+        match self {
+            StoreKind::AppStore | StoreKind::Stripe => true,
+            StoreKind::Play | StoreKind::Amazon => false,
         }
     }
 }
@@ -40,8 +78,12 @@ impl fmt::Display for StoreKind {
 
 /// No store that can be played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no store that can be played: app_store and stripe are")]
+#[error("`{0}` is no store that can be played: {list} are", list = words())]
 pub struct UnknownStore(String);
+
+fn words() -> String {
+    StoreKind::ALL.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")
+}
 
 impl FromStr for StoreKind {
     type Err = UnknownStore;

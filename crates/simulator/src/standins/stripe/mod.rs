@@ -12,6 +12,9 @@ mod query;
 #[cfg(test)]
 mod tests;
 
+pub use crate::standins::faults::Faults;
+
+use crate::chance::Chance;
 use crate::edge::Clock;
 use crate::standins::Server;
 use crate::standins::limits::{Limit, Window};
@@ -27,7 +30,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use query::Query;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// How it is started.
 #[derive(Debug, Clone)]
@@ -44,17 +46,6 @@ impl Default for StripeApiOptions {
     fn default() -> Self {
         StripeApiOptions { limit: Limit { calls: 100, span_ms: 1_000 }, clock: Clock::System, port: 0 }
     }
-}
-
-/// What goes wrong on demand, until it is set otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Every call is answered 503.
-    pub down: bool,
-    /// Every call is answered 429, as if somebody else used the limit up.
-    pub limited: bool,
-    /// Every answer waits this long.
-    pub delay: Duration,
 }
 
 /// The account of calls.
@@ -103,12 +94,18 @@ struct Inner {
     faults: Faults,
     report: Report,
     window: Window,
+    chance: Chance,
 }
 
 impl StripeApi {
     /// Starts it over this account.
     pub async fn start(stripe: Arc<Stripe>, options: StripeApiOptions) -> std::io::Result<StripeApi> {
-        let inner = Inner { faults: Faults::default(), report: Report::default(), window: Window::new(options.limit) };
+        let inner = Inner {
+            faults: Faults::default(),
+            report: Report::default(),
+            window: Window::new(options.limit),
+            chance: Chance::new(0, 0),
+        };
         let shared = Shared { stripe, inner: Arc::new(Mutex::new(inner)), clock: options.clock };
         let router = Router::new().fallback(answer).with_state(shared.clone());
         let server = Server::start(router, options.port).await?;
@@ -150,7 +147,8 @@ impl Shared {
     fn decide(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Answer {
         let mut inner = self.lock();
         inner.report.calls += 1;
-        if inner.faults.down {
+        let faults = inner.faults;
+        if faults.strikes(&mut inner.chance) {
             inner.report.faults += 1;
             let message = "Sorry! There was an error while talking to one of our backends.";
             return Answer::error(StatusCode::SERVICE_UNAVAILABLE, "api_error", None, message);

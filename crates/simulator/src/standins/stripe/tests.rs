@@ -2,6 +2,7 @@ use super::*;
 use crate::calendar::{Calendar, MONTH};
 use crate::population::{Population, PopulationOptions, Shop};
 use crate::stores::stripe::objects::Object;
+use std::time::Duration;
 
 struct World {
     stripe: Arc<Stripe>,

@@ -3,29 +3,10 @@
 use super::AppStore;
 use super::sign::{Authority, ChainPlan, SignError, header};
 use super::wire::{App, Body, Notification};
+use crate::stores::forgery::{FORGED, Forgery, MALFORMED, MISDIRECTED, TOO_LARGE};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
-
-/// Nobody vouches for it.
-pub const FORGED: &[u16] = &[401, 403];
-/// It cannot be read. Where the fault can also be seen as a missing proof, 401 and 403 are as right.
-pub const MALFORMED: &[u16] = &[400, 401, 403];
-/// It is genuine, but for another app or environment.
-pub const MISDIRECTED: &[u16] = &[422];
-/// More than a hub reads.
-pub const TOO_LARGE: &[u16] = &[413];
-
-/// A request that must not be believed.
-#[derive(Debug, Clone)]
-pub struct Forgery {
-    /// What is wrong.
-    pub name: &'static str,
-    /// The body to POST.
-    pub body: Vec<u8>,
-    /// The answers that are right, by the contract of `POST /ingest/{source_id}`.
-    pub answers: &'static [u16],
-}
 
 /// More than any hub reads: Apple's notifications are about 20 kB.
 const OVERSIZED: usize = 8 * 1024 * 1024;
@@ -45,7 +26,8 @@ fn body(jws: &str) -> Result<Vec<u8>, SignError> {
 }
 
 fn forged(store: &AppStore, genuine: &Notification) -> Result<Vec<Forgery>, SignError> {
-    let forgery = |name, jws: &str| Ok::<_, SignError>(Forgery { name, body: body(jws)?, answers: FORGED });
+    let forgery =
+        |name, jws: &str| Ok::<_, SignError>(Forgery { name, headers: vec![], body: body(jws)?, answers: FORGED });
     let chain = |authority: &Authority, plan| {
         let signer = authority.signer(plan)?;
         store.signed_payload(&signer, &store.app, genuine)
@@ -116,7 +98,8 @@ fn misdirected(store: &AppStore, genuine: &Notification) -> Result<Vec<Forgery>,
         store.signed_payload(&store.signer, &app, &said)
     };
     let app = &store.app;
-    let forgery = |name, jws: &str| Ok::<_, SignError>(Forgery { name, body: body(jws)?, answers: MISDIRECTED });
+    let forgery =
+        |name, jws: &str| Ok::<_, SignError>(Forgery { name, headers: vec![], body: body(jws)?, answers: MISDIRECTED });
     Ok(vec![
         forgery("wrong bundle", &other(App { bundle_id: Arc::from("com.example.other"), ..app.clone() })?)?,
         // Apple's libraries do not check signatures in this environment, so it is the one to ask for.
@@ -130,7 +113,7 @@ fn malformed(store: &AppStore, genuine: &Notification) -> Result<Vec<Forgery>, S
     let deep = ["[".repeat(DEPTH), "]".repeat(DEPTH)].concat();
     let mut not_text = genuine.clone();
     not_text[20] = 0xFF;
-    let forgery = |name, body: Vec<u8>| Forgery { name, body, answers: MALFORMED };
+    let forgery = |name, body: Vec<u8>| Forgery { name, headers: vec![], body, answers: MALFORMED };
     let deep_inside = store.signer.sign_bytes(store.signer.header(), deep.as_bytes())?;
     let not_json = store.signer.sign_bytes(store.signer.header(), b"not json")?;
     Ok(vec![
@@ -144,6 +127,7 @@ fn malformed(store: &AppStore, genuine: &Notification) -> Result<Vec<Forgery>, S
         forgery("two parts only", body("e30.e30")?),
         Forgery {
             name: "oversized",
+            headers: vec![],
             body: [b"{\"signedPayload\":\"", vec![b'A'; OVERSIZED].as_slice(), b"\"}"].concat(),
             answers: TOO_LARGE,
         },

@@ -65,6 +65,16 @@ pub struct Transaction {
     pub offer_period: Option<&'static str>,
 }
 
+/// A transaction that is read again: only there does Apple say that an upgrade has replaced it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Reread {
+    #[serde(flatten)]
+    pub(crate) transaction: Transaction,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) is_upgraded: Option<bool>,
+}
+
 /// What comes next, as it is signed into `signedRenewalInfo`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 const MAX_EVENTS: usize = 20_000;
 
 /// Events with their dates in milliseconds since 1970, in order.
-pub type Feed = Box<dyn Iterator<Item = (i64, Event)> + Send>;
+pub type Events = Box<dyn Iterator<Item = (i64, Event)> + Send>;
 
 /// An account's objects and events.
 #[derive(Default)]
 pub struct Account {
-    feed: Option<Feed>,
+    feed: Option<Events>,
     next: Option<(i64, Event)>,
     objects: HashMap<Id, Object>,
     /// Charges by their payment intent.
@@ -26,7 +26,7 @@ pub struct Account {
 
 impl Account {
     /// What will happen.
-    pub fn follow(&mut self, mut feed: Feed) {
+    pub fn follow(&mut self, mut feed: Events) {
         self.next = feed.next();
         self.feed = Some(feed);
     }

@@ -12,10 +12,15 @@ pub mod shape;
 #[cfg(test)]
 mod tests;
 
+use super::{CannotTell, Feed, Played, StoreKind};
+use crate::catalogue::{PLANS, Plan, STOREFRONTS};
+use crate::lives::Said;
+use crate::population::Shop;
 use account::Account;
-use objects::Event;
+use objects::{Event, Price};
 use render::Pen;
 use ring::hmac;
+use serde_json::{Value, json};
 use shape::Shape;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +31,8 @@ pub struct Stripe {
     /// While the endpoint's secret is rolled, the old one signs too.
     old_secret: Option<String>,
     api_key: String,
+    /// Hubs may ask its API.
+    is_asked: bool,
     account: Arc<Mutex<Account>>,
 }
 
@@ -42,6 +49,7 @@ impl Stripe {
             secret: format!("whsec_{secret}"),
             old_secret: seed.is_multiple_of(3).then(|| format!("whsec_{old}")),
             api_key: format!("rk_{}_{key}", if live { "live" } else { "test" }),
+            is_asked,
             account: Arc::default(),
         }
     }
@@ -93,4 +101,54 @@ pub fn signature(secret: &str, at: i64, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, &[at.to_string().as_bytes(), b".", body].concat());
     tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Played for Stripe {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Stripe
+    }
+
+    fn title(&self) -> &'static str {
+        "Simulated Stripe"
+    }
+
+    fn config(&self) -> Value {
+        let mut config = json!({"signing_secret": self.secret});
+        if self.is_asked {
+            config["api_key"] = self.api_key.as_str().into();
+        }
+        config
+    }
+
+    /// Stripe has a price of each product for each currency, and these are what customers are on.
+    fn products(&self) -> Vec<(&'static Plan, String)> {
+        let prices = |plan| STOREFRONTS.iter().map(move |storefront| Price { plan, storefront });
+        PLANS.iter().flat_map(prices).map(|price| (price.plan, price.id())).collect()
+    }
+
+    fn shop(&self) -> Shop {
+        Shop::Stripe(self.pen.shape)
+    }
+
+    fn body(&self, said: &Said) -> Result<Vec<u8>, CannotTell> {
+        let Said::Stripe(event) = said else { return Err(CannotTell::Misplaced) };
+        Stripe::body(self, event).map_err(CannotTell::because)
+    }
+
+    /// Every attempt is signed anew.
+    fn headers(&self, body: &[u8], now_ms: i64) -> Vec<(&'static str, String)> {
+        vec![("stripe-signature", self.signature(body, now_ms))]
+    }
+
+    fn follow(&self, lives: Feed) {
+        let events = lives.filter_map(|(at, told)| match told.said {
+            Said::Stripe(event) => Some((at, *event)),
+            Said::AppStore(_) | Said::Play(_) | Said::Amazon(_) => None,
+        });
+        self.account().follow(Box::new(events));
+    }
+
+    fn freeze(&self) {
+        self.account().freeze();
+    }
 }

@@ -88,6 +88,7 @@ impl Teller {
         let consumption_request_reason = (draft.kind == "CONSUMPTION_REQUEST").then_some("UNINTENDED_PURCHASE");
         self.told.push(Told {
             purchase,
+            known_as: None,
             customer: transaction.app_account_token.clone(),
             ordinal,
             at: self.now,

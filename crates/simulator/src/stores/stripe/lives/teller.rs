@@ -101,12 +101,9 @@ impl Teller {
 
     /// The last refund of a charge.
     pub(super) fn last_refund(&self, charge: &str) -> Option<Refund> {
-        self.told.iter().rev().find_map(|told| match &told.said {
-            Said::Stripe(event) => match &event.object {
-                Object::Refund(refund) if &*refund.charge == charge => Some(refund.clone()),
-                _ => None,
-            },
-            Said::AppStore(_) => None,
+        self.told.iter().rev().filter_map(Told::stripe).find_map(|event| match &event.object {
+            Object::Refund(refund) if &*refund.charge == charge => Some(refund.clone()),
+            _ => None,
         })
     }
 
@@ -123,6 +120,7 @@ impl Teller {
         }
         self.told.push(Told {
             purchase: draft.purchase,
+            known_as: None,
             customer: Some(self.alias()),
             ordinal: place,
             at: self.calendar.lived(self.now * 1000 + self.within),
