@@ -2,22 +2,27 @@
 //! on loopback over real HTTP. With `--for` it ends by itself, with a table: what came in, what was told, what arrived,
 //! and whether the hub's picture of every customer is the simulator's.
 
+use super::faults::FaultArguments;
 use super::serve::{self, Running};
-use super::simulate::{self, DisorderArguments};
+use super::simulate;
 use anyhow::{Context, Result, bail};
 use paidup_hub::clock::{Chance, SystemChance};
 use paidup_hub::config::Config;
 use paidup_lifecycle::dialects::revenuecat::{self, Options};
-use paidup_simulator::compare::Comparison;
-use paidup_simulator::setup::NewDestination;
+use paidup_simulator::compare::{Comparison, wrong_events};
+use paidup_simulator::edge::Clock;
+use paidup_simulator::reconcile::Reconciled;
+use paidup_simulator::setup::{NewDestination, Setup};
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Summary, Target};
+use paidup_simulator::standins::apis::{Apis, ApisOptions, Asked};
 use paidup_simulator::standins::discord::{Discord, DiscordOptions};
 use paidup_simulator::standins::intercom::{Intercom, IntercomOptions};
 use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
-use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
+
 use paidup_simulator::stores::StoreKind;
 use paidup_simulator::view::{Arrivals, Picture, Screen};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,8 +52,18 @@ pub(crate) struct Arguments {
     /// Ends after this time with a table, e.g. 60s or 2m. Without it: until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     span: Option<Duration>,
+    /// Where customers buy, with commas between: app_store, stripe, play, amazon. Default: app_store,stripe.
+    #[arg(long, value_delimiter = ',', value_name = "STORES")]
+    stores: Vec<StoreKind>,
+    /// The hub's database, which must be empty: sqlite:FILE or postgres://USER@HOST/NAME. Without it: a file that goes with
+    /// the demo.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     #[command(flatten)]
-    disorder: DisorderArguments,
+    faults: FaultArguments,
+    /// Fail when an event is judged wrong too (docs/demo.md says what is open there).
+    #[arg(long)]
+    strict: bool,
     /// The table as JSON, and no live view.
     #[arg(long)]
     json: bool,
@@ -66,8 +81,16 @@ fn time(text: &str) -> Result<Duration, String> {
     if (10..=86_400).contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err("10s to 24h".to_owned()) }
 }
 
-/// The stores that are played.
-const STORES: &[StoreKind] = &[StoreKind::AppStore, StoreKind::Stripe];
+/// Where customers buy when nobody says (docs/demo.md says what is open about the others).
+const USUAL: [StoreKind; 2] = [StoreKind::AppStore, StoreKind::Stripe];
+
+/// The stores that are played: of those asked for, the ones that the hub has a source for.
+fn stores(asked_for: &[StoreKind]) -> Vec<StoreKind> {
+    let all = StoreKind::ALL.iter().copied().filter(|store| paidup_sources::definition(store.word()).is_some());
+    let wanted = if asked_for.is_empty() { &USUAL } else { asked_for };
+    all.filter(|store| wanted.contains(store)).collect()
+}
+
 /// How often the live view counts what waits.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -76,7 +99,7 @@ struct Standins {
     discord: Discord,
     receiver: Arc<Receiver>,
     intercom: Intercom,
-    stripe_api: StripeApi,
+    apis: Apis,
 }
 
 /// What waits for each destination, in the order in which they were made.
@@ -90,8 +113,9 @@ struct Stage {
     standins: Standins,
     simulation: Arc<Simulation>,
     target: Target,
-    destinations: Vec<String>,
+    setup: Setup,
     waiting: Waiting,
+    is_strict: bool,
 }
 
 impl Stage {
@@ -120,12 +144,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     });
     let ended = CancellationToken::new();
     let view = (!arguments.json).then(|| show(stage.clone(), ended.clone()));
+    // A minute for clocks that are apart.
+    let since_ms = Clock::System.now_ms() - 60_000 - arguments.faults.skew_ms().abs();
     let summary = stage.simulation.run(&stage.target, &stop).await;
     if arguments.span.is_none() {
         // Everything is told; the hub stays to be looked at.
         stop.cancelled().await;
     }
-    let outcome = settle(&stage, summary).await;
+    let outcome = settle(&stage, summary, since_ms).await;
     ended.cancel();
     if let Some(view) = view {
         view.await?;
@@ -143,23 +169,32 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
         discord: Discord::start(DiscordOptions::default()).await?,
         receiver: Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await?),
         intercom: Intercom::start(IntercomOptions::default()).await?,
-        stripe_api: StripeApi::start(simulation.stripe(), StripeApiOptions::default()).await?,
+        apis: Apis::start(&simulation, &ApisOptions::default()).await?,
     };
+    for store in StoreKind::ALL {
+        standins.apis.set_faults(*store, arguments.faults.api(*store));
+    }
     let chance: &dyn Chance = &SystemChance;
-    let key: String = chance.key().iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = text_key(chance);
+    let own_file = format!("sqlite:{}", folder.join("paidup.db").display());
     let settings = [
         ("PAIDUP_LISTEN", "127.0.0.1:0".to_owned()),
-        ("PAIDUP_DATABASE_URL", format!("sqlite:{}", folder.join("paidup.db").display())),
+        ("PAIDUP_DATABASE_URL", arguments.database.clone().unwrap_or(own_file)),
         ("PAIDUP_ADMIN_KEY", key.clone()),
+        ("PAIDUP_MASTER_KEY", text_key(chance)),
         ("PAIDUP_ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
         ("PAIDUP_DISCORD_API_URL", standins.discord.api_url()),
         ("PAIDUP_INTERCOM_API_URL", standins.intercom.api_url()),
-        ("PAIDUP_STRIPE_API_URL", standins.stripe_api.url()),
         ("PAIDUP_LOG", "error".to_owned()),
     ];
+    let settings = settings.into_iter().chain(standins.apis.settings());
     let config = Config::load(settings.map(|(name, value)| (name.to_owned(), value)), None)?;
     serve::log_to_stderr(&config)?;
     let running = serve::start(config).await?;
+    if running.hub.store().head(0).await? > 0 || !running.hub.sources().all().is_empty() {
+        running.stop().await?;
+        bail!("this database holds a hub already; the demo needs an empty one");
+    }
     let url = format!("http://{}", running.address);
     let webhook = standins.discord.add_webhook(1);
     let destinations = [
@@ -169,8 +204,21 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
     ];
     let setup = simulation.setup(&url, &key, &destinations).await.context("the hub was not set up")?;
     let target = Target::of(&setup, Some(standins.receiver.clone()));
-    let destinations = setup.destination_ids;
-    Ok(Stage { running, url, key, standins, simulation, target, destinations, waiting: Waiting::default() })
+    Ok(Stage {
+        running,
+        url,
+        key,
+        standins,
+        simulation,
+        target,
+        setup,
+        waiting: Waiting::default(),
+        is_strict: arguments.strict,
+    })
+}
+
+fn text_key(chance: &dyn Chance) -> String {
+    chance.key().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn simulation_options(arguments: &Arguments) -> SimulationOptions {
@@ -186,9 +234,12 @@ fn simulation_options(arguments: &Arguments) -> SimulationOptions {
         seed: arguments.seed,
         speed: SimulationOptions::default().speed * arguments.speed,
         months,
-        stores: STORES.to_vec(),
+        stores: stores(&arguments.stores),
         stripe_is_asked: true,
-        disorder: arguments.disorder.disorder(),
+        app_store_is_asked: true,
+        disorder: arguments.faults.disorder(),
+        disorder_of: arguments.faults.disorder_of(),
+        skew_ms: arguments.faults.skew_ms(),
         ..SimulationOptions::default()
     }
 }
@@ -244,15 +295,24 @@ struct Outcome {
     receiver: paidup_simulator::standins::receiver::Report,
     discord: paidup_simulator::standins::discord::Report,
     intercom: paidup_simulator::standins::intercom::Report,
-    stripe_api: paidup_simulator::standins::stripe::Report,
+    asked: BTreeMap<StoreKind, Asked>,
+    reconciled: Vec<Reconciled>,
+    wrong_events: Comparison,
+    /// Wrong events count against it.
+    is_strict: bool,
     undelivered: Vec<u64>,
     comparison: Comparison,
 }
 
 /// Waits for the last deliveries, then counts and compares. Dates that passed are looked at after the last answer, and
 /// what they bring is delivered after that, so a difference counts once it has stayed.
-async fn settle(stage: &Stage, summary: Summary) -> Result<Outcome> {
+async fn settle(stage: &Stage, summary: Summary, since_ms: i64) -> Result<Outcome> {
     let hub = &stage.running.hub;
+    // What was lost on the way is only found by asking: one cycle, as the hub itself makes them from time to time.
+    let reconciled = match summary.counters.dropped {
+        0 => Vec::new(),
+        _ => stage.simulation.reconcile(&stage.url, &stage.key, &stage.setup, since_ms).await?,
+    };
     let until = Instant::now() + PATIENCE;
     let comparison = loop {
         let head = hub.store().head(0).await?;
@@ -276,7 +336,10 @@ async fn settle(stage: &Stage, summary: Summary) -> Result<Outcome> {
         receiver: stage.standins.receiver.report(),
         discord: stage.standins.discord.report(),
         intercom: stage.standins.intercom.report(),
-        stripe_api: stage.standins.stripe_api.report(),
+        asked: stage.standins.apis.asked(),
+        reconciled,
+        wrong_events: wrong_events(&stage.standins.receiver, &stage.simulation.truth()),
+        is_strict: stage.is_strict,
         undelivered: undelivered(stage).await?,
         comparison,
     })
@@ -285,11 +348,11 @@ async fn settle(stage: &Stage, summary: Summary) -> Result<Outcome> {
 /// Events that each destination has yet to deliver, in the order in which they were made.
 async fn undelivered(stage: &Stage) -> Result<Vec<u64>> {
     let hub = &stage.running.hub;
-    let mut counts = vec![0; stage.destinations.len()];
+    let mut counts = vec![0; stage.setup.destination_ids.len()];
     for destination in hub.list_destinations().await? {
         let parked = hub.store().parked(destination.id, 1_000).await?.len() as u64;
         let id = destination.id.to_string();
-        let place = stage.destinations.iter().position(|made| *made == id);
+        let place = stage.setup.destination_ids.iter().position(|made| *made == id);
         if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
             *count = destination.behind + parked;
         }
@@ -340,8 +403,9 @@ impl Outcome {
             && self.discord.refused == 0
             && self.intercom.violations.is_empty()
             && self.intercom.unauthorized == 0
-            && self.stripe_api.wrong.is_empty()
-            && self.stripe_api.unauthorized == 0
+            && self.asked.values().all(|asked| asked.wrong.is_empty())
+            && self.reconciled.iter().all(Reconciled::is_whole)
+            && (!self.is_strict || self.wrong_events.is_clean())
     }
 
     fn to_json(&self) -> Value {
@@ -349,7 +413,7 @@ impl Outcome {
             "lost": self.lost(), "passed": self.passes(), "notifications": self.summary.counters.accepted, "events": self.events,
             "webhook": self.receiver, "discord": self.discord, "discord_messages_due": self.told_to_discord,
             "intercom": self.intercom, "intercom_events_due": self.told_to_intercom,
-            "stripe_api": self.stripe_api, "undelivered": self.undelivered.iter().sum::<u64>(), "simulation": self.summary, "comparison": self.comparison
+            "apis": self.asked, "reconciled": self.reconciled, "wrong_events": self.wrong_events, "undelivered": self.undelivered.iter().sum::<u64>(), "simulation": self.summary, "comparison": self.comparison
         })
     }
 
@@ -365,16 +429,15 @@ impl Outcome {
             counters.told, counters.accepted, self.summary.seconds, self.summary.rate, counters.p99_ms
         );
         for (store, figures) in &counters.by_store {
-            println!("  {:<15}{:>8} told, {} accepted", store.to_string(), figures.told, figures.accepted);
+            println!(
+                "  {:<15}{:>8} told, {} accepted, {} lost on purpose",
+                store.to_string(),
+                figures.told,
+                figures.accepted,
+                figures.dropped
+            );
         }
-        println!(
-            "stripe's API     {:>8} calls, {} answered, {} unknown, {} answers 429, {} wrong calls",
-            self.stripe_api.calls,
-            self.stripe_api.answered,
-            self.stripe_api.missing,
-            self.stripe_api.limited,
-            self.stripe_api.wrong.len()
-        );
+        self.print_asked();
         println!("events           {:>8}", self.events);
         println!(
             "webhook          {:>8} arrived, {} repeats, {} out of order, {} missing, {} wrong signatures",
@@ -403,6 +466,37 @@ impl Outcome {
             self.intercom.avoidable,
             self.intercom.violations.len()
         );
+        self.print_compared();
+        println!("lost: {}", self.lost());
+        Ok(())
+    }
+    fn print_asked(&self) {
+        for (store, asked) in self.asked.iter().filter(|(_, asked)| asked.calls > 0) {
+            println!(
+                "asked {:<11}{:>8} calls, {} answered, {} answers 429, {} failed on purpose, {} wrong calls",
+                store.to_string(),
+                asked.calls,
+                asked.answered,
+                asked.limited,
+                asked.faults,
+                asked.wrong.len()
+            );
+        }
+        for one in &self.reconciled {
+            let failed = one.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+            println!(
+                "reconciled {:<11}{:>3} {}, {} answers, {} differences, {} failed{failed}",
+                one.store.to_string(),
+                "",
+                one.state,
+                one.asked,
+                one.different,
+                one.failed
+            );
+        }
+    }
+
+    fn print_compared(&self) {
         println!(
             "customers        {:>8} compared with the simulator's truth, {} purchases, {} differences",
             self.comparison.customers, self.comparison.purchases, self.comparison.count
@@ -410,11 +504,16 @@ impl Outcome {
         for one in self.comparison.differences.iter().take(20) {
             println!("  {} {}: expected {}, the hub says {}", one.subject, one.what, one.expected, one.found);
         }
-        let refused = counters.refusals.iter().chain(&self.discord.violations).chain(&self.discord.refusals);
-        for refusal in refused.chain(&self.intercom.violations).chain(&self.stripe_api.wrong) {
+        println!("wrong events     {:>8} of {} purchases", self.wrong_events.count, self.wrong_events.purchases);
+        for one in self.wrong_events.differences.iter().take(20) {
+            println!("  {} {}: {} in truth, {} told", one.subject, one.what, one.expected, one.found);
+        }
+        let refused =
+            self.summary.counters.refusals.iter().chain(&self.discord.violations).chain(&self.discord.refusals);
+        for refusal in
+            refused.chain(&self.intercom.violations).chain(self.asked.values().flat_map(|asked| &asked.wrong))
+        {
             println!("  {refusal}");
         }
-        println!("lost: {}", self.lost());
-        Ok(())
     }
 }

@@ -2,11 +2,14 @@
 
 mod backfill;
 mod demo;
+mod explain;
+mod faults;
 mod grants;
 mod keys;
 mod lifecycle;
 mod openapi;
 mod rebuild;
+mod reconcile;
 mod replay;
 mod running_hub;
 mod serve;
@@ -42,10 +45,14 @@ enum Command {
     Keys(keys::Arguments),
     /// Gives, extends, revokes and lists entitlements that are given by hand.
     Grants(grants::Arguments),
+    /// Says why a customer has access, or has not.
+    Explain(explain::Arguments),
     /// Tells one event again.
     Replay(replay::Arguments),
     /// Brings a destination up to date for all customers.
     Backfill(backfill::Arguments),
+    /// Compares what is known of a source with its store.
+    Reconcile(reconcile::Arguments),
     /// Folds the journal into an empty database and compares.
     Rebuild(rebuild::Arguments),
     /// Prints the table of transitions that the engine runs.
@@ -65,8 +72,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Simulate(arguments) => simulate::run(arguments).await,
         Command::Keys(arguments) => keys::run(load(config)?, arguments).await,
         Command::Grants(arguments) => grants::run(load(config)?, arguments).await,
+        Command::Explain(arguments) => explain::run(load(config)?, arguments).await,
         Command::Replay(arguments) => replay::run(load(config)?, arguments).await,
         Command::Backfill(arguments) => backfill::run(load(config)?, arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(load(config)?, arguments).await,
         Command::Rebuild(arguments) => rebuild::run(load(config)?, arguments).await,
         Command::Lifecycle(arguments) => lifecycle::run(&arguments),
         Command::Openapi => openapi::run(),

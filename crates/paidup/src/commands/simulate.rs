@@ -1,11 +1,15 @@
-//! `paidup simulate --to URL`: a simulated population's signed store traffic, sent to a running hub. With Stripe among the
-//! stores it also plays Stripe's API, if it is told where.
+//! `paidup simulate --to URL`: a simulated population's signed store traffic, sent to a running hub. It also plays what the
+//! hub asks: Stripe's API if it is told where, Google's and Amazon's always when they are among the stores.
 
+use super::faults::FaultArguments;
 use anyhow::{Context, Result, bail};
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Summary, Target};
+use paidup_simulator::standins::amazon::{self, AmazonApi, AmazonApiOptions};
+use paidup_simulator::standins::app_store::{AppStoreApi, AppStoreApiOptions};
+use paidup_simulator::standins::play::{self, PlayApi, PlayApiOptions};
 use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
 use paidup_simulator::stores::StoreKind;
-use paidup_simulator::traffic::{Disorder, Pace, Snapshot};
+use paidup_simulator::traffic::{Pace, Snapshot};
 use paidup_simulator::view::{Picture, Screen};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,18 +38,26 @@ pub(crate) struct Arguments {
     /// Notifications a second instead of the pace of life.
     #[arg(long)]
     rate: Option<f64>,
-    /// Where customers buy: app_store, stripe, or both with a comma between.
+    /// Where customers buy: any of app_store, stripe, play and amazon, with commas between.
     #[arg(long, value_delimiter = ',', default_value = "app_store", value_name = "STORES")]
     stores: Vec<StoreKind>,
     /// Plays Stripe's API on this port of 127.0.0.1 and gives the hub a key for it. The hub must have been started with
     /// PAIDUP_STRIPE_API_URL=http://127.0.0.1:PORT. Without it the hub has to do with Stripe's events alone.
     #[arg(long, value_name = "PORT")]
     stripe_api_port: Option<u16>,
+    /// The same for the App Store Server API, with PAIDUP_APPSTORE_API_URL.
+    #[arg(long, value_name = "PORT")]
+    app_store_api_port: Option<u16>,
+    /// With play among the stores: plays Google's tokens, keys and Developer API on this port of 127.0.0.1. The hub must have
+    /// been started with PAIDUP_PLAY_API_URL=http://127.0.0.1:PORT and PAIDUP_GOOGLE_OAUTH_URL=http://127.0.0.1:PORT/token.
+    #[arg(long, value_name = "PORT")]
+    play_api_port: Option<u16>,
+    /// With amazon among the stores: plays SNS's certificate and Amazon's receipt verification on this port of 127.0.0.1. The
+    /// hub must have been started with PAIDUP_AMAZON_SNS_URL and PAIDUP_AMAZON_RVS_URL=http://127.0.0.1:PORT.
+    #[arg(long, value_name = "PORT")]
+    amazon_api_port: Option<u16>,
     #[command(flatten)]
-    disorder: DisorderArguments,
-    /// Of 100 notifications, so many change places with the next of their purchase.
-    #[arg(long, default_value_t = 0)]
-    reorder: u64,
+    faults: FaultArguments,
     /// Send sandbox notifications instead of production ones.
     #[arg(long)]
     sandbox: bool,
@@ -57,54 +69,31 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What goes wrong on the way; the demo takes them too.
-#[derive(clap::Args)]
-pub(super) struct DisorderArguments {
-    /// Of 100 notifications, so many are sent twice.
-    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
-    repeat: u64,
-    /// Sends no purchase's notifications in order, and mixes those of different purchases.
-    #[arg(long)]
-    shuffle: bool,
-}
-
-impl DisorderArguments {
-    pub(super) fn disorder(&self) -> Disorder {
-        let shuffle_window = if self.shuffle { SHUFFLE_WINDOW } else { 0 };
-        Disorder { repeat_percent: self.repeat.min(100), shuffle_window, ..Disorder::default() }
-    }
-}
-
-/// How many notifications of a purchase are shuffled together.
-const SHUFFLE_WINDOW: usize = 6;
-
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    if !(arguments.speed.is_finite() && arguments.speed >= 1.0) {
-        bail!("--speed is a number of at least 1");
-    }
-    let mut stores = arguments.stores;
-    stores.sort_unstable();
-    stores.dedup();
+    let stores = stores(&arguments)?;
     let options = SimulationOptions {
         customers: arguments.customers,
         seed: arguments.seed,
         speed: arguments.speed,
         months: arguments.months,
         pace: arguments.rate.map_or(Pace::Life, Pace::Rate),
-        disorder: Disorder { swap_percent: arguments.reorder.min(100), ..arguments.disorder.disorder() },
+        disorder: arguments.faults.disorder(),
+        disorder_of: arguments.faults.disorder_of(),
+        skew_ms: arguments.faults.skew_ms(),
         stores,
         stripe_is_asked: arguments.stripe_api_port.is_some(),
+        app_store_is_asked: arguments.app_store_api_port.is_some(),
         environment: if arguments.sandbox { "Sandbox" } else { "Production" },
         ..SimulationOptions::default()
     };
     let simulation = Arc::new(Simulation::new(options)?);
-    let stripe_api = match arguments.stripe_api_port {
-        Some(port) => {
-            let options = StripeApiOptions { port, ..StripeApiOptions::default() };
-            Some(StripeApi::start(simulation.stripe(), options).await.context("Stripe's API cannot be played there")?)
-        }
-        None => None,
+    let ports = Ports {
+        stripe: arguments.stripe_api_port,
+        app_store: arguments.app_store_api_port,
+        play: arguments.play_api_port,
+        amazon: arguments.amazon_api_port,
     };
+    let apis = apis(&ports, &arguments.faults, &simulation).await?;
     let setup = simulation.setup(&arguments.to, &arguments.key, &[]).await.context("the hub was not set up")?;
     let stop = CancellationToken::new();
     let asked = super::serve::asked_to_stop()?;
@@ -125,7 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         true => Some(simulation.compare(&arguments.to, &arguments.key, None).await?),
         false => None,
     };
-    drop(stripe_api);
+    drop(apis);
     let clean = comparison.as_ref().is_none_or(paidup_simulator::compare::Comparison::is_clean);
     if arguments.json {
         let value = serde_json::json!({ "summary": summary, "comparison": comparison });
@@ -141,6 +130,73 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     }
     let sent = summary.counters.given_up == 0;
     Ok(if sent && clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The stores that are played, each once; what does not fit together is said.
+fn stores(arguments: &Arguments) -> Result<Vec<StoreKind>> {
+    if !(arguments.speed.is_finite() && arguments.speed >= 1.0) {
+        bail!("--speed is a number of at least 1");
+    }
+    let mut stores = arguments.stores.clone();
+    stores.sort_unstable();
+    stores.dedup();
+    for (store, port, name) in [
+        (StoreKind::Play, arguments.play_api_port, "--play-api-port"),
+        (StoreKind::Amazon, arguments.amazon_api_port, "--amazon-api-port"),
+    ] {
+        if stores.contains(&store) && port.is_none() {
+            bail!("{store} needs {name}: what it pushes can be neither proven nor read without its own services");
+        }
+    }
+    Ok(stores)
+}
+
+/// Where each API is played; `None`: it is not.
+struct Ports {
+    stripe: Option<u16>,
+    app_store: Option<u16>,
+    play: Option<u16>,
+    amazon: Option<u16>,
+}
+
+/// The APIs that are played, for as long as this lives.
+#[derive(Default)]
+struct Apis {
+    stripe: Option<StripeApi>,
+    app_store: Option<AppStoreApi>,
+    play: Option<PlayApi>,
+    amazon: Option<AmazonApi>,
+}
+
+async fn apis(ports: &Ports, faults: &FaultArguments, simulation: &Simulation) -> Result<Apis> {
+    let mut apis = Apis::default();
+    if let Some(port) = ports.stripe {
+        let options = StripeApiOptions { port, ..StripeApiOptions::default() };
+        let api = StripeApi::start(simulation.stripe(), options).await;
+        let api = api.context("Stripe's API cannot be played there")?;
+        api.set_faults(faults.api(StoreKind::Stripe));
+        apis.stripe = Some(api);
+    }
+    if let Some(port) = ports.app_store {
+        let options = AppStoreApiOptions { port, ..AppStoreApiOptions::default() };
+        let api = AppStoreApi::start(simulation.app_store(), options).await;
+        let api = api.context("the App Store Server API cannot be played there")?;
+        api.set_faults(faults.api(StoreKind::AppStore));
+        apis.app_store = Some(api);
+    }
+    if let Some(port) = ports.play {
+        let options = PlayApiOptions { port, ..PlayApiOptions::default() };
+        let api = PlayApi::start(simulation.play(), options).await.context("Google cannot be played there")?;
+        api.set_faults(play::Faults { api: faults.api(StoreKind::Play), ..play::Faults::default() });
+        apis.play = Some(api);
+    }
+    if let Some(port) = ports.amazon {
+        let options = AmazonApiOptions { port, ..AmazonApiOptions::default() };
+        let api = AmazonApi::start(simulation.amazon(), options).await.context("Amazon cannot be played there")?;
+        api.set_faults(amazon::Faults { api: faults.api(StoreKind::Amazon), ..amazon::Faults::default() });
+        apis.amazon = Some(api);
+    }
+    Ok(apis)
 }
 
 fn show(simulation: &Arc<Simulation>, to: &str, done: CancellationToken) -> tokio::task::JoinHandle<()> {

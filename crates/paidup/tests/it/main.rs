@@ -4,8 +4,11 @@
 #![allow(missing_docs)]
 
 mod support;
+mod walk;
 
+mod amazon;
 mod app_store;
+mod app_store_api;
 mod backfill;
 mod bad_input;
 mod connect;
@@ -13,15 +16,22 @@ mod crash;
 mod customers;
 mod delivery;
 mod discord_api;
+mod discord_source;
 mod disk;
 mod docs;
+mod explain;
 mod generic;
 mod grants;
 mod intercom;
 mod keys;
 mod matrix;
 mod openapi;
+mod owners;
+mod play;
 mod population;
+mod purchasely;
 mod reads;
+mod revenuecat;
+mod round_trip;
 mod start;
 mod stripe;

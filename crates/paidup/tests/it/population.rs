@@ -2,6 +2,7 @@
 //! order and out of it.
 
 use crate::support::{ADMIN_KEY, PATIENCE, TestHub};
+use paidup_simulator::compare::wrong_events;
 use paidup_simulator::setup::NewDestination;
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Target};
 use paidup_simulator::standins::limits::Limit;
@@ -55,7 +56,8 @@ impl Run {
 }
 
 /// Notifications repeated, and no purchase's in order.
-const SHUFFLED: Disorder = Disorder { repeat_percent: 20, swap_percent: 0, lost_answer_percent: 10, shuffle_window: 6 };
+const SHUFFLED: Disorder =
+    Disorder { repeat_percent: 20, lost_answer_percent: 10, shuffle_window: 6, ..Disorder::NONE };
 
 /// Stripe's own limit would make a run of seconds one of minutes; what the hub does about it is tested beside.
 fn generous() -> StripeApiOptions {
@@ -70,7 +72,7 @@ async fn lives(run: Run) {
         months: 8,
         pace: Pace::Unbounded,
         disorder: run.disorder,
-        stores: run.stores,
+        stores: run.stores.clone(),
         stripe_is_asked: run.asks,
         ..SimulationOptions::default()
     };
@@ -86,6 +88,20 @@ async fn lives(run: Run) {
     assert_eq!(summary.counters.given_up, 0, "{:?}", summary.counters.refusals);
     assert!(summary.counters.accepted > 200, "{}", summary.counters.accepted);
     settled(&hub, &simulation, &receiver).await;
+    let wrong = wrong_events(&receiver, &simulation.truth());
+    // OPEN: of Stripe's customers, and of the App Store's when nothing is in order, a few events in a thousand are judged wrong
+    // (a period told again after its grace, a trial told as converted whose life does not say so, one refund told under two
+    // kinds). They are shown here and counted by the demo.
+    let is_judged = !run.stores.contains(&StoreKind::Stripe) && run.disorder.shuffle_window == 0;
+    if !is_judged && !wrong.is_clean() {
+        eprintln!("NOT ASSERTED: {} wrong events: {:#?}", wrong.count, wrong.differences);
+    }
+    assert!(
+        !is_judged || wrong.is_clean() && wrong.purchases > 0,
+        "{} wrong events: {:#?}",
+        wrong.count,
+        wrong.differences
+    );
     let report = receiver.report();
     assert_eq!((report.out_of_order, report.missing_seq, report.bad_signature), (0, 0, 0));
     let calls = stripe_api.report();
@@ -100,7 +116,7 @@ async fn a_population_in_order_is_as_the_simulator_says() {
 
 #[tokio::test]
 async fn a_population_repeated_reordered_and_with_lost_answers_is_as_the_simulator_says() {
-    let disorder = Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10, shuffle_window: 0 };
+    let disorder = Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10, ..Disorder::NONE };
     lives(Run::of(&[StoreKind::AppStore], disorder)).await;
 }
 
@@ -120,7 +136,7 @@ async fn stripes_population_all_out_of_order_is_as_the_simulator_says_in_both_sh
 
 #[tokio::test]
 async fn both_stores_all_out_of_order_are_as_the_simulator_says() {
-    lives(Run::of(StoreKind::ALL, SHUFFLED)).await;
+    lives(Run::of(&[StoreKind::AppStore, StoreKind::Stripe], SHUFFLED)).await;
 }
 
 #[tokio::test]

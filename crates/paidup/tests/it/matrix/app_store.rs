@@ -38,9 +38,20 @@ mod webhook {
         refund_reversed: refund_reversed_life(), "REFUND_REVERSED" =>
             ["INITIAL_PURCHASE", "CANCELLATION/CUSTOMER_SUPPORT", "EXPIRATION/CUSTOMER_SUPPORT", "REFUND_REVERSED"];
         invoice_issuance_is_never_told: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
-        // The page has these for the App Store, but they are about services of RevenueCat's own (its outages, currencies and
-        // experiments), of which Apple tells nothing.
-        temporary_entitlement_grant_is_revenuecats_own: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
+        // Not on the page: types that it has had since, and what a row's event comes from besides.
+        price_increase_consent_required: raised(0), "PRICE_INCREASE_PENDING" =>
+            ["INITIAL_PURCHASE", "PRICE_INCREASE_CONSENT_REQUIRED"];
+        price_increase_consent_approved: raised(1), "PRICE_INCREASE_ACCEPTED" =>
+            ["INITIAL_PURCHASE", "PRICE_INCREASE_CONSENT_APPROVED"];
+        cancellation_and_expiration_of_a_family_share: no_longer_shared(), "FAMILY_SHARED_REVOKED" =>
+            ["INITIAL_PURCHASE", "CANCELLATION/UNKNOWN", "EXPIRATION/UNKNOWN"];
+        initial_purchase_with_an_offer_code: with_code(), "PROMO_CODE_STARTED" => ["INITIAL_PURCHASE"];
+        cancellation_of_a_one_time_purchase: refunded_once(), "ONE_TIME_REFUNDED" =>
+            ["NON_RENEWING_PURCHASE", "CANCELLATION/CUSTOMER_SUPPORT"];
+        // What StoreKit gives proves itself, so nobody has to be asked about a claim, and nothing is given meanwhile.
+        temporary_entitlement_grant_is_never_needed: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
+        // The page has these for the App Store, but they are about services of RevenueCat's own (currencies and experiments), of
+        // which Apple tells nothing.
         virtual_currency_transaction_is_revenuecats_own: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
         experiment_enrollment_is_revenuecats_own: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
     }
@@ -345,6 +356,49 @@ fn bought_once() -> Story {
     };
     let bought = said(("ONE_TIME_CHARGE", None), 1, "2026-01-01T00:01:00Z", kept);
     then(Vec::new(), Notification { status: None, renewal: None, ..bought })
+}
+
+/// The price will rise; 0: the customer has not agreed yet, 1: has agreed.
+fn raised(consent: u8) -> Story {
+    let subtype = if consent == 0 { "PENDING" } else { "ACCEPTED" };
+    let told = said(("PRICE_INCREASE", Some(subtype)), 1, "2026-01-20T00:00:00Z", month(0));
+    let higher = |renewal: &mut Renewal| {
+        (renewal.price_increase_status, renewal.renewal_price) = (Some(consent), Some(12_990));
+    };
+    then(bought(), but(told, higher))
+}
+
+/// Whoever bought it shares it with the family, and then no longer.
+fn no_longer_shared() -> Story {
+    let shared = || Transaction { in_app_ownership_type: "FAMILY_SHARED", ..month(0) };
+    let began = said(("SUBSCRIBED", Some("INITIAL_BUY")), 1, "2026-01-01T00:01:00Z", shared());
+    let signed_at = "2026-01-20T00:00:00Z";
+    let revocation_date = Some(at(signed_at).as_millis());
+    let about = Transaction { revocation_date, revocation_type: Some("FAMILY_REVOKE"), ..shared() };
+    then(then(Vec::new(), began), said(("REVOKE", None), 5, signed_at, about))
+}
+
+fn with_code() -> Story {
+    let cheap = Transaction {
+        price: 990,
+        offer_type: Some(3),
+        offer_identifier: Some("SPRING"),
+        offer_discount_type: Some("PAY_AS_YOU_GO"),
+        ..month(0)
+    };
+    then(Vec::new(), said(("SUBSCRIBED", Some("INITIAL_BUY")), 1, "2026-01-01T00:01:00Z", cheap))
+}
+
+fn refunded_once() -> Story {
+    let story = bought_once();
+    let signed_at = "2026-01-05T00:00:00Z";
+    let about = Transaction {
+        revocation_date: Some(at(signed_at).as_millis()),
+        revocation_type: Some("REFUND_FULL"),
+        ..last(&story)
+    };
+    let told = said(("REFUND", None), 1, signed_at, about);
+    then(story, Notification { status: None, renewal: None, ..told })
 }
 
 /// All that can happen to one subscription.

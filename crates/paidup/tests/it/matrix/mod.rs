@@ -6,7 +6,11 @@
 //! the outlet got of it is compared. How events become messages is tested without HTTP in `lifecycle`.
 //! <https://www.revenuecat.com/docs/integrations/webhooks/event-types-and-fields>
 
+mod amazon;
 mod app_store;
+mod discord;
+mod hub_made;
+mod play;
 mod promo;
 mod stripe;
 mod world;

@@ -1,5 +1,6 @@
 //! The line from a hub to one outlet, and what came out at its end. What stores tell is in the columns' files.
 
+use crate::support::play;
 use crate::support::stripe::{Shape, Shop};
 use crate::support::{Receiver, TestHub, at};
 use paidup_lifecycle::ids::DestinationId;
@@ -70,26 +71,32 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new(outlet: Outlet) -> World {
+        World::with(outlet, &[]).await
+    }
+
+    /// In a hub with these settings besides.
+    pub(super) async fn with(outlet: Outlet, more: &[(&str, &str)]) -> World {
+        let start = async |own: &[(&str, &str)]| TestHub::start_with(FROM, &[own, more].concat()).await;
         let clock = Clock::manual(at(FROM).as_millis());
         let (hub, ear, destination) = match outlet {
             Outlet::Webhook => {
                 let receiver = Receiver::start().await;
                 let config = json!({"url": receiver.url("/hook"), "format": "revenuecat"});
-                let hub = TestHub::start(FROM).await;
+                let hub = start(&[("PAIDUP_TEMPORARY_ENTITLEMENT_HOURS", "24")]).await;
                 (hub, Ear::Webhook(receiver), json!({"type": "webhook", "name": "receiver", "config": config}))
             }
             Outlet::Discord => {
                 let options = DiscordOptions { clock: clock.clone(), ..DiscordOptions::default() };
                 let discord = Discord::start(options).await.expect("a stand-in");
                 let config = json!({"url": Discord::webhook_url(&discord.add_webhook(1))});
-                let hub = TestHub::start_with(FROM, &[("PAIDUP_DISCORD_API_URL", &discord.api_url())]).await;
+                let hub = start(&[("PAIDUP_DISCORD_API_URL", &discord.api_url())]).await;
                 (hub, Ear::Discord(discord), json!({"type": "discord_webhook", "name": "channel", "config": config}))
             }
             Outlet::Intercom => {
                 let options = IntercomOptions { clock: clock.clone(), ..IntercomOptions::default() };
                 let intercom = Intercom::start(options).await.expect("a stand-in");
                 let config = json!({"access_token": intercom.token()});
-                let hub = TestHub::start_with(FROM, &[("PAIDUP_INTERCOM_API_URL", &intercom.api_url())]).await;
+                let hub = start(&[("PAIDUP_INTERCOM_API_URL", &intercom.api_url())]).await;
                 (hub, Ear::Intercom(intercom), json!({"type": "intercom", "name": "workspace", "config": config}))
             }
         };
@@ -106,6 +113,17 @@ impl World {
         let shop = Shop::around(self.hub, Shape::New, json!({})).await;
         story(&shop).await;
         World { hub: shop.hub, ..self }
+    }
+
+    /// A world in which Google Play sells, after that story.
+    pub(super) async fn in_play(outlet: Outlet, story: impl AsyncFnOnce(&play::Shop)) -> World {
+        let google = play::Google::start().await;
+        let settings = google.settings();
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let world = World::with(outlet, &settings).await;
+        let shop = play::Shop::around(world.hub, google, json!({})).await;
+        story(&shop).await;
+        World { hub: shop.hub, clock: world.clock, ear: world.ear, destination: world.destination }
     }
 
     /// Moves the hub's clock and the stand-in's on.

@@ -22,7 +22,7 @@ fn know_payment(api: &Api, shop: &Shop) {
 }
 
 /// Folds the journal into an empty database: the same bytes, and nobody is asked.
-async fn rebuilds(shop: &Shop) {
+pub(super) async fn rebuilds(shop: &Shop) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("again.db").display());
     let into: Arc<dyn paidup_store::Store> =

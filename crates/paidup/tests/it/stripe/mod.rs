@@ -3,6 +3,7 @@
 
 mod lookups;
 mod money;
+mod reconciles;
 
 use crate::support::stripe::{Shape, Shop, unix};
 use serde_json::{Value, json};

@@ -1,9 +1,15 @@
 //! `TestHub`: a real hub for a test. At its end it checks by itself that no secret was logged.
 
+pub(crate) mod amazon;
+pub(crate) mod apple;
+mod database;
+pub(crate) mod discord;
 mod log;
+pub(crate) mod play;
 mod program;
 mod receiver;
 pub(crate) mod stripe;
+pub(crate) mod vendors;
 
 pub(crate) use program::Program;
 pub(crate) use receiver::{Receiver, Request};
@@ -100,12 +106,14 @@ impl TestHub {
         options: OpenOptions,
     ) -> TestHub {
         log::capture();
-        let database = format!("sqlite:{}", folder.path().join("paidup.db").display());
+        let database = database::url(folder.path()).await;
         let mut environment = vec![
             ("PAIDUP_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("PAIDUP_DATABASE_URL".to_owned(), database.clone()),
             ("PAIDUP_ADMIN_KEY".to_owned(), ADMIN_KEY.to_owned()),
             ("PAIDUP_ALLOW_PRIVATE_TARGETS".to_owned(), "127.0.0.0/8".to_owned()),
+            // Tests move the clock by months: they say when stores are compared with.
+            ("PAIDUP_RECONCILE_HOURS".to_owned(), "0".to_owned()),
         ];
         environment.retain(|(name, _)| settings.iter().all(|(given, _)| given != name));
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -178,6 +186,11 @@ impl TestHub {
         self.api("POST", "/v1/destinations", body).await.expect(201)
     }
 
+    /// The hub's time as text.
+    pub(crate) fn clock_text(&self) -> String {
+        paidup_hub::clock::Clock::now(&self.clock).to_string()
+    }
+
     /// Every event's type, oldest first.
     pub(crate) async fn types(&self) -> Vec<String> {
         let mut events = self.events().await;
@@ -209,6 +222,16 @@ impl TestHub {
             }
         };
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what} did not come"))
+    }
+
+    /// Folds the journal into an empty database: the same bytes.
+    pub(crate) async fn check_rebuild(&self) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("again.db").display());
+        let into = paidup_store::open(&url, OpenOptions::default()).await.expect("a database");
+        let report = paidup_hub::rebuild::verify(&self.hub, &into, &|_, _| {}).await.expect("a report");
+        into.close().await.expect("closed");
+        assert!(report.is_equal(), "{:#?}", report.mismatches);
     }
 
     /// Stops it as SIGTERM does, and checks that no secret was logged.

@@ -347,11 +347,6 @@ async fn is_revenuecats_own(rc_type: &str) {
 }
 
 #[tokio::test]
-async fn temporary_entitlement_grant_is_revenuecats_own() {
-    is_revenuecats_own("TEMPORARY_ENTITLEMENT_GRANT").await;
-}
-
-#[tokio::test]
 async fn virtual_currency_transaction_is_revenuecats_own() {
     is_revenuecats_own("VIRTUAL_CURRENCY_TRANSACTION").await;
 }
