@@ -7,7 +7,8 @@ use paidup_simulator::edge;
 use paidup_simulator::hub::HubApi;
 use paidup_simulator::lives::{Told, Turn};
 use paidup_simulator::population::{Population, PopulationOptions, Shop};
-use paidup_simulator::setup::{Seller, setup};
+use paidup_simulator::setup::setup;
+use paidup_simulator::stores::Played;
 use paidup_simulator::stores::app_store::AppStore;
 use paidup_simulator::stores::app_store::wire::App;
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ const SPEED: f64 = 720.0;
 
 /// A store with its root, and the customers who buy in it.
 pub(crate) struct Apple {
-    store: AppStore,
+    store: Arc<AppStore>,
 }
 
 /// Subscriptions that were bought and renewed, with nothing in between.
@@ -39,13 +40,14 @@ impl Apple {
     pub(crate) fn new() -> Result<Apple> {
         let app =
             App { bundle_id: Arc::from("com.example.bench"), app_apple_id: 1_234_567_890, environment: "Production" };
-        Ok(Apple { store: AppStore::new(app)? })
+        Ok(Apple { store: Arc::new(AppStore::new(app)?) })
     }
 
     /// Makes the shop and a source that trusts this store in a hub; gives the path of its notifications.
     pub(crate) async fn set_up(&self, hub: SocketAddr) -> Result<String> {
         let api = HubApi::new(edge::client()?, &format!("http://{hub}"), ADMIN_KEY);
-        let made = setup(&api, &[Seller::AppStore(&self.store)], &[]).await?;
+        let store: Arc<dyn Played> = self.store.clone();
+        let made = setup(&api, &[store], &[]).await?;
         let source = made.sources.first().context("no source was made")?;
         Ok(format!("/ingest/{}", source.id))
     }

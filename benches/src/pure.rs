@@ -52,7 +52,7 @@ struct Lives {
 fn source(apple: &Apple) -> Result<Box<dyn Source>> {
     let definition = paidup_sources::definition("app_store").context("the App Store is a kind of source")?;
     let settings = serde_json::value::to_raw_value(&apple.settings())?;
-    let upstreams = paidup_sources::Upstreams { stripe_api: "https://api.stripe.com".to_owned() };
+    let upstreams = paidup_sources::Upstreams::default();
     Ok((definition.open)(SourceId::derive(&[b"bench"]), &settings, &upstreams)?)
 }
 
@@ -164,6 +164,7 @@ impl Lives {
                 had_before: false,
                 owner_ids: &[],
                 new_owner_ids: &[],
+                merges: false,
             };
             let outcome = black_box(advance(purchase, input, &context, step.now));
             events += outcome.events.len();
