@@ -39,7 +39,7 @@ pub(crate) fn column_digest(value: Cell<'_>) -> [u8; 32] {
 }
 
 /// How many bytes of each column's digest a row keeps to name the column that was changed.
-pub(crate) const NAMING_BYTES: usize = 4;
+const NAMING_BYTES: usize = 4;
 
 /// Digests of a row's columns: the short ones that name, and the one over all (after `before`).
 pub(crate) fn row_digests(before: &[u8], columns: &[Cell<'_>]) -> (Vec<u8>, [u8; 32]) {
@@ -59,4 +59,15 @@ pub(crate) fn first16(digest: [u8; 32]) -> [u8; 16] {
     let mut first = [0; 16];
     first.copy_from_slice(&digest[..16]);
     first
+}
+
+/// The columns whose short digests differ.
+pub(crate) fn changed_columns(now: &[u8], kept: &[u8], names: &[&'static str]) -> Vec<&'static str> {
+    let kept = kept.chunks(NAMING_BYTES).map(Some).chain(std::iter::repeat(None));
+    now.chunks(NAMING_BYTES)
+        .zip(kept)
+        .zip(names)
+        .filter(|((now, kept), _)| Some(*now) != *kept)
+        .map(|(_, name)| *name)
+        .collect()
 }

@@ -189,6 +189,27 @@ fn shares(waits: [usize; 3]) -> [usize; 3] {
     shares
 }
 
+/// Why the database cannot be written, in words.
+pub(crate) fn reason(error: StoreError) -> String {
+    match error {
+        StoreError::Unavailable(reason) => reason,
+        StoreError::Corrupt(_)
+        | StoreError::InUse(_)
+        | StoreError::Inconsistent { .. }
+        | StoreError::Refused(_)
+        | StoreError::DecisionPanicked(_) => error.to_string(),
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it panicked without a text".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

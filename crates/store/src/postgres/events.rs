@@ -137,7 +137,13 @@ pub(super) fn position_at(db: &mut Db, at: Timestamp) -> Outcome<u64> {
     }
 }
 
-const LISTED: &str = "
+/// Planned for itself where it asks for a customer or a purchase, so that it narrows along the index that serves it best:
+/// its values are known when it is planned only as long as its plan is not kept.
+fn listed(query: &EventQuery) -> String {
+    let of_customer = if query.customer.is_some() { "customer_id = ANY($8)" } else { "$8::bytea[] IS NULL" };
+    let of_purchase = if query.purchase.is_some() { "purchase_id = $9" } else { "$9::bytea IS NULL" };
+    format!(
+        "
     SELECT position, body
     FROM events
     WHERE position < $1 AND position >= $2
@@ -146,19 +152,11 @@ const LISTED: &str = "
       AND ($5::bytea IS NULL OR source_id = $5)
       AND ($6::bigint IS NULL OR detected_at >= $6)
       AND ($7::bigint IS NULL OR detected_at < $7)
-      AND ($8::bytea[] IS NULL OR customer_id = ANY($8))
-      AND ($9::bytea IS NULL OR purchase_id = $9)
+      AND {of_customer}
+      AND {of_purchase}
     ORDER BY position DESC
-    LIMIT $10";
-
-/// The same statement planned for itself, so that each narrows along the index that serves it best: its values are known
-/// when it is planned only as long as its plan is not kept.
-fn listed(query: &EventQuery) -> String {
-    let of_customer = if query.customer.is_some() { "AND customer_id = ANY($8)" } else { "AND $8::bytea[] IS NULL" };
-    let of_purchase = if query.purchase.is_some() { "AND purchase_id = $9" } else { "AND $9::bytea IS NULL" };
-    LISTED
-        .replace("AND ($8::bytea[] IS NULL OR customer_id = ANY($8))", of_customer)
-        .replace("AND ($9::bytea IS NULL OR purchase_id = $9)", of_purchase)
+    LIMIT $10"
+    )
 }
 
 /// Newest first. A customer's are those of all who were merged into it too.

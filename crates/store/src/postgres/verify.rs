@@ -7,7 +7,7 @@
 use super::db::{Db, Outcome, get, int, uint};
 use super::session::read_heads;
 use super::{journal, notifications, pruning};
-use crate::digests::{Cell, NAMING_BYTES, first16, row_digests};
+use crate::digests::{Cell, changed_columns, first16, row_digests};
 use crate::records::Mismatch;
 use postgres::Row;
 use sha2::{Digest, Sha256};
@@ -311,15 +311,4 @@ fn notification_cells(row: &Row) -> Outcome<[Cell<'_>; 11]> {
         Cell::Blob(get(row, 9)?),
         Cell::Blob(get(row, 10)?),
     ])
-}
-
-/// The columns whose short digests differ.
-fn changed_columns(now: &[u8], kept: &[u8], names: &[&'static str]) -> Vec<&'static str> {
-    let kept = kept.chunks(NAMING_BYTES).map(Some).chain(std::iter::repeat(None));
-    now.chunks(NAMING_BYTES)
-        .zip(kept)
-        .zip(names)
-        .filter(|((now, kept), _)| Some(*now) != *kept)
-        .map(|(_, name)| *name)
-        .collect()
 }

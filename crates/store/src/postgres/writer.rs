@@ -11,11 +11,10 @@
 use super::db::{Db, Outcome};
 use super::session::{Heads, Session, read_heads, write_heads};
 use super::{Opener, lock};
-use crate::queue::{Group, Job, Queue, Taken};
+use crate::queue::{Group, Job, Queue, Taken, panic_text, reason};
 use crate::{Listener, StoreError};
 use paidup_lifecycle::catalogue::Catalogue;
 use parking_lot::{Mutex, RwLock};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,17 +119,6 @@ fn try_room(db: &mut Db) -> Outcome<()> {
     )?;
     db.execute("DELETE FROM meta WHERE name = 'room'", &[])?;
     Ok(())
-}
-
-fn reason(error: StoreError) -> String {
-    match error {
-        StoreError::Unavailable(reason) => reason,
-        StoreError::Corrupt(_)
-        | StoreError::InUse(_)
-        | StoreError::Inconsistent { .. }
-        | StoreError::Refused(_)
-        | StoreError::DecisionPanicked(_) => error.to_string(),
-    }
 }
 
 /// Commits a group and answers it.
@@ -296,12 +284,4 @@ fn recover(session: &mut Session, before: Heads) {
         Ok(heads) => session.heads = heads,
         Err(error) => tracing::warn!(%error, "the ends of the logs could not be read again"),
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "it panicked without a text".to_owned())
 }

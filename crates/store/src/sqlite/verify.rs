@@ -7,7 +7,7 @@
 use super::db::{Db, Outcome, int, uint};
 use super::session::read_heads;
 use super::{journal, notifications, pruning};
-use crate::digests::{Cell, NAMING_BYTES, first16, row_digests};
+use crate::digests::{Cell, changed_columns, first16, row_digests};
 use crate::records::Mismatch;
 use rusqlite::{OptionalExtension, Row};
 use sha2::{Digest, Sha256};
@@ -296,15 +296,4 @@ const NOTIFICATIONS: &str = "
 
 fn columns<'row>(row: &'row Row<'_>, count: usize) -> Outcome<Vec<Cell<'row>>> {
     Ok((0..count).map(|column| row.get_ref(column).map(Cell::from)).collect::<Result<_, _>>()?)
-}
-
-/// The columns whose short digests differ.
-fn changed_columns(now: &[u8], kept: &[u8], names: &[&'static str]) -> Vec<&'static str> {
-    let kept = kept.chunks(NAMING_BYTES).map(Some).chain(std::iter::repeat(None));
-    now.chunks(NAMING_BYTES)
-        .zip(kept)
-        .zip(names)
-        .filter(|((now, kept), _)| Some(*now) != *kept)
-        .map(|(_, name)| *name)
-        .collect()
 }

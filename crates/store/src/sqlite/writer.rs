@@ -10,11 +10,10 @@
 use super::checkpoint::Checkpoints;
 use super::db::{Db, Outcome, uint};
 use super::session::{Heads, Session, read_heads, write_heads};
-use crate::queue::{Group, Job, Queue, Taken};
+use crate::queue::{Group, Job, Queue, Taken, panic_text, reason};
 use crate::{Listener, StoreError};
 use paidup_lifecycle::catalogue::Catalogue;
 use parking_lot::{Mutex, RwLock};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -102,17 +101,6 @@ fn try_room(db: &Db) -> Outcome<()> {
     db.conn.busy_timeout(Duration::from_millis(uint(patience)))?;
     tried?;
     Ok(())
-}
-
-fn reason(error: StoreError) -> String {
-    match error {
-        StoreError::Unavailable(reason) => reason,
-        StoreError::Corrupt(_)
-        | StoreError::InUse(_)
-        | StoreError::Inconsistent { .. }
-        | StoreError::Refused(_)
-        | StoreError::DecisionPanicked(_) => error.to_string(),
-    }
 }
 
 /// Commits a group and answers it.
@@ -279,12 +267,4 @@ fn finish_checkpoint(session: &Session) {
     if let Err(error) = done {
         tracing::warn!(%error, "the write-ahead log could not be copied back");
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "it panicked without a text".to_owned())
 }
