@@ -107,7 +107,7 @@ impl Hub {
         let opened = opened.ok_or_else(|| HubError::refused(404, "", "there is no such source"))?;
         let now = self.clock().now();
         let since = since.min(now);
-        let lists = first_pages(&opened, since, now);
+        let lists = first_pages(&opened, cause, since, now);
         if lists.is_empty() && !self.can_ask_about_any(&opened).await? {
             let detail =
                 "this source cannot ask its store: it has no credentials for it, or its kind of store cannot be asked";
@@ -204,9 +204,16 @@ impl Hub {
     }
 }
 
-/// The first pages of a source's lists, as lookups of a run.
-fn first_pages(opened: &Opened, since: Timestamp, now: Timestamp) -> Vec<LookupRecord> {
-    let pages = catch_unwind(AssertUnwindSafe(|| opened.source.reconcile(since, now))).unwrap_or_else(|_| {
+/// The first pages of a source's lists, as lookups of a run. At a start these are what the store could not deliver, where
+/// it knows: every start would walk its whole history otherwise.
+fn first_pages(opened: &Opened, cause: ReconcileCause, since: Timestamp, now: Timestamp) -> Vec<LookupRecord> {
+    let pages = catch_unwind(AssertUnwindSafe(|| match cause {
+        ReconcileCause::Start => opened.source.missed(since, now),
+        ReconcileCause::Period | ReconcileCause::Silence | ReconcileCause::Command => {
+            opened.source.reconcile(since, now)
+        }
+    }))
+    .unwrap_or_else(|_| {
         tracing::error!(source.id = %opened.record.id, "source panicked on its store's lists");
         Vec::new()
     });

@@ -2,7 +2,8 @@
 //!
 //! Body and answer are the same: `{"purchase", "until", "at"?, "says"?, "replaces"?, "ask_with"?}`. The header `x-proof`
 //! says which proof is tried.
-//! `from` is the period's start. A page of a list is `{"list": [...], "next"?}`; with the setting `lists` it compares with one.
+//! `from` is the period's start. A page of a list is `{"list": [...], "next"?}`; with the setting `lists` it compares with one, at a
+//! start with the list `missed`.
 //! What it looks up is a history, `{"history": [...]}` of bodies; one that holds `"forged"` is not believed.
 //!
 //! Body and answer may name an `environment` and an `owner` too. `says` may be `more`: then another thing has to be looked up. A
@@ -199,6 +200,10 @@ impl Source for Askable {
 
     fn reconcile(&self, _since: Timestamp, _now: Timestamp) -> Vec<Lookup> {
         if self.1 { vec![list_page("list/1".to_owned())] } else { Vec::new() }
+    }
+
+    fn missed(&self, _since: Timestamp, _now: Timestamp) -> Vec<Lookup> {
+        if self.1 { vec![list_page("missed/1".to_owned())] } else { Vec::new() }
     }
 
     fn look_up(&self, lookup: &Lookup, _now: Timestamp) -> Option<http::Request<Bytes>> {

@@ -240,3 +240,24 @@ async fn an_operator_is_told_of_a_store_that_is_down_until_it_is_back() {
     test.hub.look_at_sources().await.unwrap();
     assert_eq!(kinds(&test), []);
 }
+
+#[tokio::test]
+async fn a_start_lists_only_what_the_store_could_not_deliver() {
+    let test = TestHub::new().await;
+    let source = test.hub.create_source("askable", "store", &raw(r#"{"lists": true}"#)).await.unwrap().id;
+    test.script.reply("https://store.test/missed/1", Reply::Answer(200, json!({"list": []}).to_string()));
+    let test = test.restart().await;
+    test.hub.start().await.unwrap();
+    // The hub's own tasks do it; the clock only moves so that they may.
+    let run = loop {
+        let run = test.hub.store().reconciles(Some(source), None, 10).await.unwrap().pop();
+        if let Some((_, run)) = run.filter(|(_, run)| run.state == ReconcileState::Done) {
+            break run;
+        }
+        test.clock.advance(Duration::from_millis(100));
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((run.cause, run.asked), (ReconcileCause::Start, 1));
+    assert_eq!(test.script.calls(), ["https://store.test/missed/1"]);
+    test.hub.stop().await.unwrap();
+}
