@@ -93,6 +93,57 @@ mod intercom {
     }
 }
 
+/// Which canonical events a grant can produce (lifecycle section 14).
+mod canonical {
+    use super::*;
+    use crate::matrix::world::{Outlet, World};
+
+    /// Writes a test for each group: `cell: story => events since the first grant;`.
+    macro_rules! groups {
+        ($($cell:ident: $story:expr => $told:expr;)+) => {
+            $(
+                #[tokio::test]
+                async fn $cell() {
+                    let world = World::new(Outlet::Webhook).await;
+                    play(&world, $story).await;
+                    world.tells(&$told).await;
+                }
+            )+
+        };
+    }
+
+    const ON: &str = "ACTIVATE";
+    const OFF: &str = "DEACTIVATE";
+    const GRANTED: &str = "PROMO_GRANTED";
+    const OVER: &str = "SUBSCRIPTION_TERMINATED";
+
+    groups! {
+        start: [Given("promotional")] => [ON, GRANTED];
+        no_renew_but_an_end: [Given("promotional"), RanOut] => [ON, GRANTED, OFF, OVER];
+        terminate_by_hand: [Given("promotional"), TakenAway] => [ON, GRANTED, OFF, "PROMO_REVOKED"];
+        no_reactivated_in_chain: [Given("promotional"), RanOut, Given("promotional")] =>
+            [ON, GRANTED, OFF, OVER, ON, GRANTED];
+        no_upgrade: [Given("promotional"), Paid] => [ON, GRANTED, ON, "SUBSCRIPTION_STARTED"];
+        deferred_by_hand: [Given("promotional"), Extended] => [ON, GRANTED, ON, "SUBSCRIPTION_DEFERRED"];
+        no_auto_renew: [Given("promotional"), Extended, TakenAway] =>
+            [ON, GRANTED, ON, "SUBSCRIPTION_DEFERRED", OFF, "PROMO_REVOKED"];
+        no_grace_or_retry_or_pause_or_refund: [Given("promotional"), Extended, RanOut] =>
+            [ON, GRANTED, ON, "SUBSCRIPTION_DEFERRED", OFF, OVER];
+        // The other customer has a grant of its own.
+        transfer_of_a_grant: [Given("promotional"), Joined] =>
+            [ON, GRANTED, ON, GRANTED, OFF, "SUBSCRIPTION_TRANSFERRED", ON, "SUBSCRIPTION_RECEIVED"];
+    }
+
+    /// A grant moves no money.
+    #[tokio::test]
+    async fn money_is_none() {
+        let world = World::new(Outlet::Webhook).await;
+        play(&world, [Given("promotional"), Extended, TakenAway]).await;
+        assert_eq!(world.money().await, []);
+        world.stop().await;
+    }
+}
+
 /// What happens, one after another, each a day after the one before.
 #[derive(Clone, Copy)]
 enum Step {

@@ -108,6 +108,12 @@ impl World {
         World { hub, clock, ear, destination }
     }
 
+    /// Says which of the products that unlock `pro` is more.
+    pub(super) async fn rank(&self, product_id: &str, rank: i64) {
+        let product = json!({"product_id": product_id, "entitlements": ["pro"], "rank": rank});
+        self.hub.api("POST", "/v1/products", product).await.expect(201);
+    }
+
     /// Plays a story in which Stripe sells.
     pub(super) async fn in_shop(self, story: impl AsyncFnOnce(&Shop)) -> World {
         let shop = Shop::around(self.hub, Shape::New, json!({})).await;
@@ -180,6 +186,36 @@ impl World {
                 of_column.map(|event| event.name).collect()
             }
         }
+    }
+
+    /// These canonical events happened, in order, money left out; nothing else. The journal folds to the same.
+    pub(super) async fn tells(self, expected: &[&str]) {
+        let types = async |hub: &TestHub| {
+            let types = hub.types().await;
+            types.into_iter().filter(|event| event != "TRANSACTION_PROCESSED").collect::<Vec<_>>()
+        };
+        self.hub.until("all events", async |hub| (types(hub).await.len() >= expected.len()).then_some(())).await;
+        self.settled().await;
+        assert_eq!(types(&self.hub).await, expected);
+        self.hub.check_rebuild().await;
+        self.hub.stop().await;
+    }
+
+    /// Money that moved: how much in minor units, and by which transaction.
+    pub(super) async fn money(&self) -> Vec<(i64, String)> {
+        let mut events = self.hub.events().await;
+        events.reverse();
+        let moved = events.iter().filter(|event| event["type"] == "TRANSACTION_PROCESSED");
+        let of = |event: &Value| {
+            let transaction = &event["transaction"];
+            let amount = transaction["amount_minor"].as_i64().expect("an amount");
+            (amount, transaction["id"].as_str().expect("an id").to_owned())
+        };
+        moved.map(of).collect()
+    }
+
+    pub(super) async fn stop(self) {
+        self.hub.stop().await;
     }
 
     pub(super) async fn ends_with(self, expected: Expected<'_>) {

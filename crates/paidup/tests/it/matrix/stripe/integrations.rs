@@ -58,34 +58,34 @@ mod intercom {
     }
 }
 
-async fn bought(shop: &Shop) {
+pub(super) async fn bought(shop: &Shop) {
     shop.bought().await;
 }
 
-async fn begin_trial(shop: &Shop) -> Value {
+pub(super) async fn begin_trial(shop: &Shop) -> Value {
     let mut trial = shop.subscription("trialing", "price_a", JAN, FEB);
     trial["trial_end"] = json!(unix(FEB));
     shop.tell(JAN, "customer.subscription.created", &trial, Value::Null).await;
     trial
 }
 
-async fn turn_off(shop: &Shop, mut subscription: Value) -> Value {
+pub(super) async fn turn_off(shop: &Shop, mut subscription: Value) -> Value {
     subscription["cancel_at_period_end"] = json!(true);
     shop.tell(MID, UPDATED, &subscription, json!({"cancel_at_period_end": false})).await;
     subscription
 }
 
-async fn pay_next(shop: &Shop, subscription: Value, previous: Value) {
+pub(super) async fn pay_next(shop: &Shop, subscription: Value, previous: Value) {
     shop.tell(FEB, UPDATED, &subscription, previous).await;
     let invoice = shop.invoice("in_2", "subscription_cycle", 999, "price_a", FEB, MAR);
     shop.tell(FEB, "invoice.paid", &invoice, Value::Null).await;
 }
 
-async fn trial(shop: &Shop) {
+pub(super) async fn trial(shop: &Shop) {
     begin_trial(shop).await;
 }
 
-async fn trial_that_converts(shop: &Shop) {
+pub(super) async fn trial_that_converts(shop: &Shop) {
     begin_trial(shop).await;
     let mut paid = shop.subscription("active", "price_a", FEB, MAR);
     paid["trial_end"] = json!(unix(FEB));
@@ -99,23 +99,23 @@ async fn trial_that_is_cancelled(shop: &Shop) {
     turn_off(shop, trial).await;
 }
 
-async fn renewed(shop: &Shop) {
+pub(super) async fn renewed(shop: &Shop) {
     shop.bought().await;
     pay_next(shop, shop.subscription("active", "price_a", FEB, MAR), shop.moved(JAN, FEB)).await;
 }
 
-async fn cancelled(shop: &Shop) {
+pub(super) async fn cancelled(shop: &Shop) {
     let subscription = shop.bought().await;
     turn_off(shop, subscription).await;
 }
 
-async fn expired(shop: &Shop) {
+pub(super) async fn expired(shop: &Shop) {
     let subscription = shop.bought().await;
     let off = turn_off(shop, subscription).await;
     shop.tell(FEB, DELETED, &ended(off, FEB), Value::Null).await;
 }
 
-async fn bought_once(shop: &Shop) {
+pub(super) async fn bought_once(shop: &Shop) {
     let session = json!({
         "id": "cs_1", "object": "checkout.session", "mode": "payment", "payment_status": "paid", "payment_intent": "pi_once",
         "amount_total": 4900, "currency": "usd", "created": unix(JAN), "client_reference_id": "user-1", "livemode": true,
@@ -124,14 +124,14 @@ async fn bought_once(shop: &Shop) {
     shop.tell(JAN, "checkout.session.completed", &session, Value::Null).await;
 }
 
-async fn failed(shop: &Shop) {
+pub(super) async fn failed(shop: &Shop) {
     shop.bought().await;
     let mut previous = shop.moved(JAN, FEB);
     previous["status"] = json!("active");
     shop.tell(FEB, UPDATED, &shop.subscription("past_due", "price_a", FEB, MAR), previous).await;
 }
 
-async fn changed(shop: &Shop) {
+pub(super) async fn changed(shop: &Shop) {
     let subscription = shop.bought().await;
     let other = shop.subscription("active", "price_b", JAN, FEB);
     shop.tell(MID, UPDATED, &other, json!({"items": subscription["items"]})).await;

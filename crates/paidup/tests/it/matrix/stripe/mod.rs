@@ -1,6 +1,8 @@
 //! The column Stripe, of the webhooks' table: one test for each cell, named after it; `no_` before the name is a cell in
-//! which RevenueCat says nothing although Stripe does. The Discord and Intercom tables are in `integrations.rs`.
+//! which RevenueCat says nothing although Stripe does. The Discord and Intercom tables are in `integrations.rs`, `canonical` is
+//! the canonical lifecycle's section 14.
 
+mod canonical;
 mod integrations;
 
 use crate::support::stripe::{Shape, Shop, unix};

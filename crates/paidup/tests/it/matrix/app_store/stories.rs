@@ -1,6 +1,6 @@
-//! The App Store's column: notifications that are signed as Apple signs them.
+//! What Apple signs, and the lives that it tells.
 
-use super::world::{Column, FROM, World};
+use crate::matrix::world::{FROM, World};
 use crate::support::at;
 use paidup_simulator::stores::app_store::AppStore;
 use paidup_simulator::stores::app_store::wire::{App, Notification, Renewal, Transaction};
@@ -8,99 +8,16 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-const COLUMN: Column = Column { store: "APP_STORE", products: "" };
-
 const OWNER: &str = "7e3fb20b-4cdb-47cc-936d-99d65f608138";
 const OTHER_OWNER: &str = "c0ffee00-4cdb-47cc-936d-99d65f608138";
 /// Where the months of the subscription meet.
-const MONTHS: [&str; 4] =
+pub(super) const MONTHS: [&str; 4] =
     ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"];
 
-mod webhook {
-    use super::*;
-    use crate::matrix::{cells, world::Outlet};
-
-    cells! { Outlet::Webhook, play;
-        test: tested(), "TEST" => ["TEST"];
-        initial_purchase: bought(), "SUBSCRIPTION_STARTED" => ["INITIAL_PURCHASE"];
-        initial_purchase_of_a_trial: trial(), "TRIAL_STARTED" => ["INITIAL_PURCHASE"];
-        renewal: renewed(bought()), "SUBSCRIPTION_RENEWED" => ["INITIAL_PURCHASE", "RENEWAL"];
-        cancellation: cancelled(bought()), "RENEWAL_DISABLED" => ["INITIAL_PURCHASE", "CANCELLATION/UNSUBSCRIBE"];
-        uncancellation: uncancelled(), "RENEWAL_ENABLED" => ["INITIAL_PURCHASE", "CANCELLATION/UNSUBSCRIBE", "UNCANCELLATION"];
-        non_renewing_purchase: bought_once(), "ONE_TIME_PURCHASED" => ["NON_RENEWING_PURCHASE"];
-        subscription_paused_is_never_told: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
-        expiration: expired(), "SUBSCRIPTION_TERMINATED" => ["INITIAL_PURCHASE", "CANCELLATION/UNSUBSCRIBE", "EXPIRATION/UNSUBSCRIBE"];
-        billing_issue: failed(bought()), "GRACE_PERIOD_STARTED" => ["INITIAL_PURCHASE", "BILLING_ISSUE", "CANCELLATION/BILLING_ERROR"];
-        product_change: upgraded(), "SUBSCRIPTION_UPGRADED" => ["INITIAL_PURCHASE", "PRODUCT_CHANGE", "RENEWAL"];
-        product_change_that_is_announced: announced(), "PLAN_CHANGE_SCHEDULED" => ["INITIAL_PURCHASE", "PRODUCT_CHANGE"];
-        transfer: handed_over(), "SUBSCRIPTION_RECEIVED" => ["INITIAL_PURCHASE", "TRANSFER"];
-        subscription_extended: extended(), "SUBSCRIPTION_DEFERRED" => ["INITIAL_PURCHASE", "SUBSCRIPTION_EXTENDED"];
-        refund_reversed: refund_reversed_life(), "REFUND_REVERSED" =>
-            ["INITIAL_PURCHASE", "CANCELLATION/CUSTOMER_SUPPORT", "EXPIRATION/CUSTOMER_SUPPORT", "REFUND_REVERSED"];
-        invoice_issuance_is_never_told: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
-        // Not on the page: types that it has had since, and what a row's event comes from besides.
-        price_increase_consent_required: raised(0), "PRICE_INCREASE_PENDING" =>
-            ["INITIAL_PURCHASE", "PRICE_INCREASE_CONSENT_REQUIRED"];
-        price_increase_consent_approved: raised(1), "PRICE_INCREASE_ACCEPTED" =>
-            ["INITIAL_PURCHASE", "PRICE_INCREASE_CONSENT_APPROVED"];
-        cancellation_and_expiration_of_a_family_share: no_longer_shared(), "FAMILY_SHARED_REVOKED" =>
-            ["INITIAL_PURCHASE", "CANCELLATION/UNKNOWN", "EXPIRATION/UNKNOWN"];
-        initial_purchase_with_an_offer_code: with_code(), "PROMO_CODE_STARTED" => ["INITIAL_PURCHASE"];
-        cancellation_of_a_one_time_purchase: refunded_once(), "ONE_TIME_REFUNDED" =>
-            ["NON_RENEWING_PURCHASE", "CANCELLATION/CUSTOMER_SUPPORT"];
-        // What StoreKit gives proves itself, so nobody has to be asked about a claim, and nothing is given meanwhile.
-        temporary_entitlement_grant_is_never_needed: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
-        // The page has these for the App Store, but they are about services of RevenueCat's own (currencies and experiments), of
-        // which Apple tells nothing.
-        virtual_currency_transaction_is_revenuecats_own: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
-        experiment_enrollment_is_revenuecats_own: whole_life(), "SUBSCRIPTION_TERMINATED" => WHOLE_LIFE;
-    }
-}
-
-mod discord {
-    use super::*;
-    use crate::matrix::{cells, world::Outlet};
-
-    cells! { Outlet::Discord, play;
-        initial_purchase: bought(), "SUBSCRIPTION_STARTED" => ["Initial Purchase"];
-        trial_started: trial(), "TRIAL_STARTED" => ["Trial Started"];
-        trial_converted: renewed(trial()), "TRIAL_CONVERTED" => ["Trial Started", "Trial Converted"];
-        trial_cancelled: cancelled(trial()), "RENEWAL_DISABLED" => ["Trial Started", "Trial Cancelled"];
-        renewal: renewed(bought()), "SUBSCRIPTION_RENEWED" => ["Initial Purchase", "Renewal"];
-        cancellation: cancelled(bought()), "RENEWAL_DISABLED" => ["Initial Purchase", "Cancellation"];
-        non_subscription_purchase: bought_once(), "ONE_TIME_PURCHASED" => ["Non Subscription Purchase"];
-        expiration_is_never_told: expired(), "SUBSCRIPTION_TERMINATED" => ["Initial Purchase", "Cancellation"];
-        billing_issue: failed(bought()), "GRACE_PERIOD_STARTED" => ["Initial Purchase", "Billing Issue", "Cancellation"];
-        product_change: upgraded(), "SUBSCRIPTION_UPGRADED" => ["Initial Purchase", "Product Change", "Renewal"];
-    }
-}
-
-mod intercom {
-    use super::*;
-    use crate::matrix::{cells, world::Outlet};
-
-    const BOUGHT: &str = "rc_initial_purchase_event";
-    const TRIED: &str = "rc_trial_started_event";
-    const CANCELLED: &str = "rc_cancellation_event";
-
-    cells! { Outlet::Intercom, play;
-        initial_purchase: bought(), "SUBSCRIPTION_STARTED" => [BOUGHT];
-        trial_started: trial(), "TRIAL_STARTED" => [TRIED];
-        trial_converted: renewed(trial()), "TRIAL_CONVERTED" => [TRIED, "rc_trial_converted_event"];
-        trial_cancelled: cancelled(trial()), "RENEWAL_DISABLED" => [TRIED, "rc_trial_cancelled_event"];
-        renewal: renewed(bought()), "SUBSCRIPTION_RENEWED" => [BOUGHT, "rc_renewal_event"];
-        cancellation: cancelled(bought()), "RENEWAL_DISABLED" => [BOUGHT, CANCELLED];
-        non_subscription_purchase: bought_once(), "ONE_TIME_PURCHASED" => ["rc_non_subscription_purchase_event"];
-        expiration: expired(), "SUBSCRIPTION_TERMINATED" => [BOUGHT, CANCELLED, "rc_expiration_event"];
-        billing_issue: failed(bought()), "GRACE_PERIOD_STARTED" => [BOUGHT, "rc_billing_issue_event", CANCELLED];
-        product_change: upgraded(), "SUBSCRIPTION_UPGRADED" => [BOUGHT, "rc_product_change_event", "rc_renewal_event"];
-    }
-}
-
 /// What a store says, one after another.
-type Story = Vec<Said>;
+pub(super) type Story = Vec<Said>;
 
-enum Said {
+pub(super) enum Said {
     About(Box<Notification>),
     /// The button in App Store Connect.
     Test(&'static str),
@@ -108,7 +25,7 @@ enum Said {
 
 /// Sends a story, each notification a moment before Apple's date on it: stores renew ahead of time, and a date that has
 /// passed already would be decided on by the hub's own clock.
-async fn play(world: &World, story: Story) {
+pub(super) async fn play(world: &World, story: Story) {
     let app = App { bundle_id: "com.example.app".into(), app_apple_id: 1_234_567_890, environment: "Production" };
     let store = AppStore::new(app).expect("a store");
     let config =
@@ -168,7 +85,7 @@ fn transaction(id: u32, product_id: &'static str, from: &str, to: &str) -> Trans
 }
 
 /// A month of the subscription; 0 is the first.
-fn month(number: u32) -> Transaction {
+pub(super) fn month(number: u32) -> Transaction {
     let place = usize::try_from(number).expect("a month");
     transaction(number, "pro_monthly", MONTHS[place], MONTHS[place + 1])
 }
@@ -199,7 +116,12 @@ fn renewal(of: &Transaction) -> Renewal {
 }
 
 /// A notification about a subscription that will renew. `what` is its type and subtype.
-fn said(what: (&'static str, Option<&'static str>), status: u8, signed_at: &str, about: Transaction) -> Notification {
+pub(super) fn said(
+    what: (&'static str, Option<&'static str>),
+    status: u8,
+    signed_at: &str,
+    about: Transaction,
+) -> Notification {
     let signed_date = at(signed_at).as_millis();
     let transaction = Transaction { signed_date, ..about };
     Notification {
@@ -215,14 +137,14 @@ fn said(what: (&'static str, Option<&'static str>), status: u8, signed_at: &str,
 }
 
 /// The same, with something else in the renewal info.
-fn but(mut notification: Notification, change: impl FnOnce(&mut Renewal)) -> Notification {
+pub(super) fn but(mut notification: Notification, change: impl FnOnce(&mut Renewal)) -> Notification {
     if let Some(renewal) = &mut notification.renewal {
         change(renewal);
     }
     notification
 }
 
-fn then(mut story: Story, next: Notification) -> Story {
+pub(super) fn then(mut story: Story, next: Notification) -> Story {
     story.push(Said::About(Box::new(next)));
     story
 }
@@ -237,19 +159,19 @@ fn last(story: &Story) -> Transaction {
 
 // The stories.
 
-fn tested() -> Story {
+pub(super) fn tested() -> Story {
     vec![Said::Test("2026-01-01T00:01:00Z")]
 }
 
-fn bought() -> Story {
+pub(super) fn bought() -> Story {
     then(Vec::new(), said(("SUBSCRIBED", Some("INITIAL_BUY")), 1, "2026-01-01T00:01:00Z", month(0)))
 }
 
-fn trial() -> Story {
+pub(super) fn trial() -> Story {
     then(Vec::new(), said(("SUBSCRIBED", Some("INITIAL_BUY")), 1, "2026-01-01T00:01:00Z", free_month()))
 }
 
-fn renewed(story: Story) -> Story {
+pub(super) fn renewed(story: Story) -> Story {
     then(story, said(("DID_RENEW", None), 1, "2026-01-31T23:50:00Z", month(1)))
 }
 
@@ -259,16 +181,16 @@ fn turned_off(story: Story, signed_at: &str) -> Story {
     then(story, but(off, |renewal| (renewal.auto_renew_status, renewal.renewal_price) = (0, None)))
 }
 
-fn cancelled(story: Story) -> Story {
+pub(super) fn cancelled(story: Story) -> Story {
     turned_off(story, "2026-01-10T00:00:00Z")
 }
 
-fn uncancelled() -> Story {
+pub(super) fn uncancelled() -> Story {
     let on = ("DID_CHANGE_RENEWAL_STATUS", Some("AUTO_RENEW_ENABLED"));
     then(cancelled(bought()), said(on, 1, "2026-01-12T00:00:00Z", month(0)))
 }
 
-fn ended(story: Story, signed_at: &str) -> Story {
+pub(super) fn ended(story: Story, signed_at: &str) -> Story {
     let about = last(&story);
     let over = said(("EXPIRED", Some("VOLUNTARY")), 2, signed_at, about);
     let why = |renewal: &mut Renewal| {
@@ -277,12 +199,12 @@ fn ended(story: Story, signed_at: &str) -> Story {
     then(story, but(over, why))
 }
 
-fn expired() -> Story {
+pub(super) fn expired() -> Story {
     ended(cancelled(bought()), "2026-02-01T00:00:20Z")
 }
 
 /// The charge for the month after fails; access stays for 16 days.
-fn failing(story: Story, signed_at: &str, grace_ends_at: &str) -> Story {
+pub(super) fn failing(story: Story, signed_at: &str, grace_ends_at: &str) -> Story {
     let about = last(&story);
     let failed = said(("DID_FAIL_TO_RENEW", Some("GRACE_PERIOD")), 4, signed_at, about);
     let why = |renewal: &mut Renewal| {
@@ -292,17 +214,17 @@ fn failing(story: Story, signed_at: &str, grace_ends_at: &str) -> Story {
     then(story, but(failed, why))
 }
 
-fn failed(story: Story) -> Story {
+pub(super) fn failed(story: Story) -> Story {
     failing(story, "2026-01-31T23:50:00Z", "2026-02-17T00:00:00Z")
 }
 
-fn upgraded() -> Story {
+pub(super) fn upgraded() -> Story {
     let year = transaction(100, "pro_yearly", "2026-01-15T00:00:00Z", "2027-01-15T00:00:00Z");
     let year = Transaction { transaction_reason: "PURCHASE", price: 79_990, ..year };
     then(bought(), said(("DID_CHANGE_RENEWAL_PREF", Some("UPGRADE")), 1, "2026-01-15T00:00:10Z", year))
 }
 
-fn announced() -> Story {
+pub(super) fn announced() -> Story {
     let later = said(("DID_CHANGE_RENEWAL_PREF", Some("DOWNGRADE")), 1, "2026-01-15T00:00:10Z", month(0));
     then(bought(), but(later, |renewal| renewal.auto_renew_product_id = "pro_yearly"))
 }
@@ -313,7 +235,7 @@ fn handing_over(story: Story, signed_at: &str) -> Story {
     then(story, said(("DID_CHANGE_RENEWAL_PREF", None), 1, signed_at, about))
 }
 
-fn handed_over() -> Story {
+pub(super) fn handed_over() -> Story {
     handing_over(bought(), "2026-01-20T00:00:00Z")
 }
 
@@ -322,11 +244,11 @@ fn extending(story: Story, signed_at: &str, to: &str) -> Story {
     then(story, said(("RENEWAL_EXTENDED", None), 1, signed_at, about))
 }
 
-fn extended() -> Story {
+pub(super) fn extended() -> Story {
     extending(bought(), "2026-01-20T00:00:00Z", "2026-02-08T00:00:00Z")
 }
 
-fn refunded(story: Story, signed_at: &str) -> Story {
+pub(super) fn refunded(story: Story, signed_at: &str) -> Story {
     let about = Transaction {
         revocation_reason: Some(0),
         revocation_date: Some(at(signed_at).as_millis()),
@@ -336,16 +258,16 @@ fn refunded(story: Story, signed_at: &str) -> Story {
     then(story, said(("REFUND", None), 5, signed_at, about))
 }
 
-fn undone(story: Story, signed_at: &str) -> Story {
+pub(super) fn undone(story: Story, signed_at: &str) -> Story {
     let about = Transaction { revocation_reason: None, revocation_date: None, revocation_type: None, ..last(&story) };
     then(story, said(("REFUND_REVERSED", None), 1, signed_at, about))
 }
 
-fn refund_reversed_life() -> Story {
+pub(super) fn refund_reversed_life() -> Story {
     undone(refunded(bought(), "2026-01-05T00:00:00Z"), "2026-01-07T00:00:00Z")
 }
 
-fn bought_once() -> Story {
+pub(super) fn bought_once() -> Story {
     let kept = Transaction {
         original_transaction_id: "700500".into(),
         subscription_group_identifier: None,
@@ -359,7 +281,7 @@ fn bought_once() -> Story {
 }
 
 /// The price will rise; 0: the customer has not agreed yet, 1: has agreed.
-fn raised(consent: u8) -> Story {
+pub(super) fn raised(consent: u8) -> Story {
     let subtype = if consent == 0 { "PENDING" } else { "ACCEPTED" };
     let told = said(("PRICE_INCREASE", Some(subtype)), 1, "2026-01-20T00:00:00Z", month(0));
     let higher = |renewal: &mut Renewal| {
@@ -369,7 +291,7 @@ fn raised(consent: u8) -> Story {
 }
 
 /// Whoever bought it shares it with the family, and then no longer.
-fn no_longer_shared() -> Story {
+pub(super) fn no_longer_shared() -> Story {
     let shared = || Transaction { in_app_ownership_type: "FAMILY_SHARED", ..month(0) };
     let began = said(("SUBSCRIBED", Some("INITIAL_BUY")), 1, "2026-01-01T00:01:00Z", shared());
     let signed_at = "2026-01-20T00:00:00Z";
@@ -378,7 +300,7 @@ fn no_longer_shared() -> Story {
     then(then(Vec::new(), began), said(("REVOKE", None), 5, signed_at, about))
 }
 
-fn with_code() -> Story {
+pub(super) fn with_code() -> Story {
     let cheap = Transaction {
         price: 990,
         offer_type: Some(3),
@@ -389,7 +311,7 @@ fn with_code() -> Story {
     then(Vec::new(), said(("SUBSCRIBED", Some("INITIAL_BUY")), 1, "2026-01-01T00:01:00Z", cheap))
 }
 
-fn refunded_once() -> Story {
+pub(super) fn refunded_once() -> Story {
     let story = bought_once();
     let signed_at = "2026-01-05T00:00:00Z";
     let about = Transaction {
@@ -402,7 +324,7 @@ fn refunded_once() -> Story {
 }
 
 /// All that can happen to one subscription.
-fn whole_life() -> Story {
+pub(super) fn whole_life() -> Story {
     let life = failing(renewed(uncancelled()), "2026-02-28T23:50:00Z", "2026-03-17T00:00:00Z");
     let life = then(life, said(("DID_RENEW", Some("BILLING_RECOVERY")), 1, "2026-03-03T00:00:00Z", month(2)));
     let life = extending(life, "2026-03-10T00:00:00Z", "2026-04-08T00:00:00Z");
@@ -412,7 +334,7 @@ fn whole_life() -> Story {
 }
 
 /// What RevenueCat's webhooks have for it.
-const WHOLE_LIFE: [&str; 14] = [
+pub(super) const WHOLE_LIFE: [&str; 14] = [
     "INITIAL_PURCHASE",
     "CANCELLATION/UNSUBSCRIBE",
     "UNCANCELLATION",
@@ -428,3 +350,101 @@ const WHOLE_LIFE: [&str; 14] = [
     "CANCELLATION/UNSUBSCRIBE",
     "EXPIRATION/UNSUBSCRIBE",
 ];
+
+// Lives of which only the canonical events tell more.
+
+/// Bought once more in the same chain, ten days after its end.
+pub(super) fn came_back() -> Story {
+    let again = transaction(1, "pro_monthly", "2026-02-11T00:00:00Z", "2026-03-11T00:00:00Z");
+    let again = Transaction { transaction_reason: "PURCHASE", ..again };
+    then(expired(), said(("SUBSCRIBED", Some("RESUBSCRIBE")), 1, "2026-02-11T00:00:30Z", again))
+}
+
+/// The plan that was announced is in force with the next period.
+pub(super) fn downgraded() -> Story {
+    let year = transaction(1, "pro_yearly", MONTHS[1], "2027-02-01T00:00:00Z");
+    then(announced(), said(("DID_RENEW", None), 1, "2026-01-31T23:50:00Z", year))
+}
+
+/// It is to stay as it was.
+pub(super) fn announced_and_withdrawn() -> Story {
+    then(announced(), said(("DID_CHANGE_RENEWAL_PREF", None), 1, "2026-01-16T00:00:00Z", month(0)))
+}
+
+pub(super) fn recovered_in_grace() -> Story {
+    let back = ("DID_RENEW", Some("BILLING_RECOVERY"));
+    then(failed(bought()), said(back, 1, "2026-02-03T00:00:00Z", month(1)))
+}
+
+/// Grace ends without a payment; Apple keeps trying.
+pub(super) fn grace_ran_out() -> Story {
+    let over = said(("GRACE_PERIOD_EXPIRED", None), 3, "2026-02-17T00:00:10Z", month(0));
+    then(failed(bought()), but(over, |renewal| renewal.is_in_billing_retry_period = Some(true)))
+}
+
+/// The charge fails, and the app has no grace period.
+pub(super) fn failed_without_grace() -> Story {
+    let failed = said(("DID_FAIL_TO_RENEW", None), 3, "2026-02-01T00:00:40Z", month(0));
+    then(bought(), but(failed, |renewal| renewal.is_in_billing_retry_period = Some(true)))
+}
+
+pub(super) fn recovered_from_retry() -> Story {
+    let paid = transaction(1, "pro_monthly", "2026-02-10T00:00:00Z", "2026-03-10T00:00:00Z");
+    then(failed_without_grace(), said(("DID_RENEW", Some("BILLING_RECOVERY")), 1, "2026-02-10T00:00:40Z", paid))
+}
+
+/// Apple gives up after sixty days.
+pub(super) fn never_paid() -> Story {
+    let over = said(("EXPIRED", Some("BILLING_RETRY")), 2, "2026-04-02T00:00:40Z", month(0));
+    let why = |renewal: &mut Renewal| (renewal.auto_renew_status, renewal.expiration_intent) = (0, Some(2));
+    then(failed_without_grace(), but(over, why))
+}
+
+pub(super) fn refunded_now() -> Story {
+    refunded(bought(), "2026-01-05T00:00:00Z")
+}
+
+/// The first month is paid back in the second.
+pub(super) fn refunded_earlier() -> Story {
+    let signed_at = "2026-02-05T00:00:00Z";
+    let about = Transaction {
+        revocation_reason: Some(0),
+        revocation_date: Some(at(signed_at).as_millis()),
+        revocation_type: Some("REFUND_FULL"),
+        ..month(0)
+    };
+    // Its renewal info is about the period that runs.
+    let told = said(("REFUND", None), 1, signed_at, about);
+    then(renewed(bought()), but(told, |renewal| renewal.renewal_date = at(MONTHS[2]).as_millis()))
+}
+
+/// The customer wants money back, Apple asks what was used, and `also` decides.
+pub(super) fn refund_asked_for(also: bool) -> Story {
+    let asked = said(("CONSUMPTION_REQUEST", None), 1, "2026-01-05T00:00:00Z", month(0));
+    let asked = Notification { consumption_request_reason: Some("UNINTENDED_PURCHASE"), ..asked };
+    let story = then(bought(), asked);
+    if also { then(story, said(("REFUND_DECLINED", None), 1, "2026-01-06T00:00:00Z", month(0))) } else { story }
+}
+
+/// A trial that is turned off and ends.
+pub(super) fn trial_not_converted() -> Story {
+    ended(cancelled(trial()), "2026-02-01T00:00:20Z")
+}
+
+/// A first month at a price of its own.
+pub(super) fn introduced() -> Story {
+    let cheap = Transaction { price: 990, offer_type: Some(1), offer_discount_type: Some("PAY_UP_FRONT"), ..month(0) };
+    then(Vec::new(), said(("SUBSCRIBED", Some("INITIAL_BUY")), 1, "2026-01-01T00:01:00Z", cheap))
+}
+
+/// What the app offers to a customer who is one already.
+pub(super) fn offered() -> Story {
+    let cheap = Transaction {
+        price: 990,
+        offer_type: Some(2),
+        offer_identifier: Some("STAY"),
+        offer_discount_type: Some("PAY_AS_YOU_GO"),
+        ..month(1)
+    };
+    then(bought(), said(("DID_RENEW", None), 1, "2026-01-31T23:50:00Z", cheap))
+}
