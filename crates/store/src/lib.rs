@@ -19,6 +19,8 @@ pub mod reconciles;
 pub mod records;
 mod sqlite;
 
+pub use compare::{Compared, Explained, compare_except};
+
 use backfills::Backfills;
 use claims::{ClaimRecord, Claims};
 use paidup_lifecycle::catalogue::Catalogue;

@@ -31,6 +31,7 @@ mod play;
 mod population;
 mod purchasely;
 mod reads;
+mod rebuild;
 mod revenuecat;
 mod round_trip;
 mod start;

@@ -1,18 +1,26 @@
 //! Folds the journal into an empty database through the same decisions, and compares the two, byte for byte. What was
-//! received is read again from its kept bytes; time, chance and the sources' abilities stand in the journal.
+//! received is read again from its kept bytes; time, chance and the sources' abilities stand in the journal. What other
+//! versions of the engine decided is decided again by this one, and every event that would differ is named (`preview.rs`).
+
+mod fold;
+mod preview;
+
+pub use preview::{Difference, Kind, Preview};
 
 use crate::commit::Received;
 use crate::commit::command::{Command, Input};
 use crate::commit::decide::Deciding;
 use crate::sources::Opened;
 use crate::{Hub, HubError};
+use fold::{Folding, Touched};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use paidup_lifecycle::engine::ENGINE_VERSION;
 use paidup_lifecycle::ids::SourceId;
 use paidup_sources::Packed;
-use paidup_store::records::{JournalEntry, KeptNotification, Mismatch};
-use paidup_store::{Store, Urgency};
+use paidup_store::records::{DerivedTable, JournalEntry, KeptNotification, Mismatch};
+use paidup_store::{Committed, Store, StoreError, Urgency, compare_except};
+use parking_lot::Mutex;
+use preview::Previewing;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,8 +36,8 @@ pub struct Report {
     pub entries: u64,
     /// Events that they gave.
     pub events: u64,
-    /// Entries that another version of the engine had decided.
-    pub by_other_versions: u64,
+    /// What this version of the engine would tell otherwise than the versions that decided. No mistake.
+    pub preview: Preview,
     /// What could not be checked because it was pruned, for people. Empty: everything was.
     pub unchecked: Vec<String>,
     /// What does not fit: damaged rows of the journal first, then differences. At most 200.
@@ -37,10 +45,17 @@ pub struct Report {
 }
 
 impl Report {
-    /// The two databases say the same, and the journal is whole, as far as that can be checked (`unchecked`).
+    /// The journal is whole, and what this version of the engine decided it decides again, as far as that can be checked
+    /// (`unchecked`).
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.mismatches.is_empty()
+    }
+
+    /// It is sound, and nothing that another version decided would differ: the two databases say the same.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        self.mismatches.is_empty()
+        self.is_sound() && self.preview.is_empty()
     }
 }
 
@@ -67,6 +82,7 @@ pub async fn verify(
     }
     let sources = hub.every_source().await?;
     let all = last_entry(&**from).await?;
+    let mut previewing = Previewing::new();
     let mut after = 0;
     loop {
         let page = from.journal_after(0, after, PAGE).await?;
@@ -74,29 +90,57 @@ pub async fn verify(
         after = last.entry;
         let mut folding = FuturesOrdered::new();
         for entry in page {
-            report.entries += 1;
-            report.by_other_versions += u64::from(entry.record.engine_version != ENGINE_VERSION);
-            let number = entry.entry;
-            match decision(hub, &sources, entry).await? {
-                Ok(deciding) => folding.push_back(into.commit(Urgency::Rest, Box::new(deciding))),
-                Err(detail) => report.name("input", number, detail),
-            }
+            let place = (entry.entry, entry.record.engine_version);
+            let touched = Arc::<Mutex<Touched>>::default();
+            let record = entry.record.clone();
+            let decision = decision(hub, &sources, entry).await?;
+            let decision = Folding::new(record, decision, touched.clone());
+            let committed = into.commit(Urgency::Rest, Box::new(decision));
+            folding.push_back(async move { (place, touched, committed.await) });
         }
-        while let Some(folded) = folding.next().await {
-            match folded {
-                Ok(committed) => report.events += committed.events.len() as u64,
-                Err(error) => report.name("input", report.entries, format!("it cannot be folded: {error}")),
-            }
+        while let Some((place, touched, committed)) = folding.next().await {
+            let touched = std::mem::take(&mut *touched.lock());
+            report.fold(&mut previewing, &**from, place, &touched, committed).await?;
         }
         progress(report.entries, all);
     }
     let room = MAX_NAMED.saturating_sub(report.mismatches.len());
-    let differences = from.compare(&**into, room).await?;
-    report.mismatches.extend(differences);
+    let compared = compare_except(&**from, &**into, room, &previewing.explained).await?;
+    let rows = compared.explained.into_iter().map(|(table, count)| (DerivedTable::as_str(table), count)).collect();
+    let (preview, mistakes) = previewing.close(rows, room);
+    report.preview = preview;
+    report.mismatches.extend(mistakes.into_iter().chain(compared.mismatches).take(room));
     Ok(report)
 }
 
 impl Report {
+    /// Takes in what came of one entry.
+    async fn fold(
+        &mut self,
+        previewing: &mut Previewing,
+        from: &dyn Store,
+        (entry, version): (u64, u32),
+        touched: &Touched,
+        committed: Result<Committed, StoreError>,
+    ) -> Result<(), HubError> {
+        self.entries += 1;
+        let events = match committed {
+            Ok(committed) => committed.events,
+            Err(error) => {
+                self.name("input", entry, format!("it cannot be folded: {error}"));
+                Vec::new()
+            }
+        };
+        let told_so_far = self.events;
+        self.events += events.len() as u64;
+        let is_explained = previewing.entry(from, (entry, version), told_so_far, touched, &events).await?;
+        let undecided = touched.undecided.iter().filter(|_| !is_explained);
+        for detail in touched.unreadable.iter().chain(undecided) {
+            self.name("input", entry, detail.clone());
+        }
+        Ok(())
+    }
+
     fn name(&mut self, column: &'static str, entry: u64, detail: String) {
         if self.mismatches.len() < MAX_NAMED {
             let row = format!("entry {entry}");
@@ -118,7 +162,7 @@ async fn last_entry(store: &dyn Store) -> Result<u64, HubError> {
 }
 
 /// The decision that an entry notes; the inner error says in words why it cannot be read.
-async fn decision(
+pub(crate) async fn decision(
     hub: &Hub,
     sources: &HashMap<SourceId, Arc<Opened>>,
     entry: JournalEntry,
