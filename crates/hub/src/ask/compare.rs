@@ -6,6 +6,7 @@ use super::bucket::Turn;
 use super::desk::Desk;
 use super::exchange::{NoAnswer, judge};
 use super::item::{Item, RECONCILES};
+use super::settle::Decided;
 use crate::Hub;
 use crate::sources::Opened;
 use paidup_lifecycle::purchase::Purchase;
@@ -50,8 +51,8 @@ impl Hub {
             match self.ask_to_compare(opened, &desk, &item, request).await {
                 Ok((notifications, asked_at)) => {
                     match self.decide_on(opened.record.id, source, notifications, asked_at).await? {
-                        Ok(true) => return Ok(Compared::Different),
-                        Ok(false) => return Ok(Compared::Same),
+                        Ok(Decided::News) => return Ok(Compared::Different),
+                        Ok(Decided::Confirmed | Decided::Known) => return Ok(Compared::Same),
                         Err(why) => failure = why.detail,
                     }
                 }

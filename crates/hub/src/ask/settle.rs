@@ -20,6 +20,19 @@ pub(super) const OVERDUE: Duration = Duration::from_secs(370);
 /// After those, how far apart lookups are tried, and for how long.
 const LOOKS_UP_AGAIN: Duration = Duration::from_secs(3600);
 const LOOKS_UP_FOR: Duration = Duration::from_secs(3 * 86_400);
+/// When a store is asked once more whose answer is one that is known: at another moment its answer counts as another.
+const ANOTHER_MOMENT: Duration = Duration::from_secs(1);
+
+/// What deciding on an answer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decided {
+    /// It was kept.
+    News,
+    /// It was asked for to compare, and said nothing new.
+    Confirmed,
+    /// Another answer to the same was kept within the same millisecond, and stands for it.
+    Known,
+}
 
 impl Hub {
     /// Settles one item with what came of its call.
@@ -33,11 +46,15 @@ impl Hub {
     ) -> Result<(), StoreError> {
         let why = match came {
             Ok(notifications) => match self.decide_on(source_id, source, notifications, asked_at).await? {
-                Ok(is_news) => {
+                Ok(decided) => {
                     self.metrics().question(match item {
                         Item::Question(..) => "answered",
                         Item::Lookup(_) => "looked_up",
                     });
+                    if decided == Decided::Known {
+                        self.known_already(&item).await?;
+                    }
+                    let is_news = decided == Decided::News;
                     return if item.reconciles() { self.compared(source_id, is_news).await } else { Ok(()) };
                 }
                 Err(why) => why,
@@ -50,20 +67,22 @@ impl Hub {
         }
     }
 
-    /// Commits an answer. Answers whether it said something new, or why it could not be decided on.
+    /// Commits an answer. Answers what came of it, or why it could not be decided on.
     pub(super) async fn decide_on(
         &self,
         source_id: SourceId,
         source: &dyn Source,
         notifications: Vec<Notification>,
         asked_at: Timestamp,
-    ) -> Result<Result<bool, NoAnswer>, StoreError> {
+    ) -> Result<Result<Decided, NoAnswer>, StoreError> {
         let all = notifications.into_iter();
         let received: Vec<_> = all.map(|one| Received::new(source_id, source, one, asked_at)).collect();
         let id = received.last().map(|received| received.kept.id.to_string());
         let command = Command::observe(source_id, source);
         match self.commit(Urgency::Rest, command, received).await {
-            Ok(done) => Ok(Ok(!done.report.confirms())),
+            Ok(done) if done.report.confirms() => Ok(Ok(Decided::Confirmed)),
+            Ok(done) if done.report.answer_is_known() => Ok(Ok(Decided::Known)),
+            Ok(_) => Ok(Ok(Decided::News)),
             Err(HubError::Store(StoreError::DecisionPanicked(detail))) => {
                 tracing::error!(source.id = %source_id, notification.id = id, %detail, "deciding on an answer failed");
                 Ok(Err(NoAnswer { is_final: true, ..NoAnswer::later("deciding on the answer failed") }))
@@ -73,6 +92,26 @@ impl Hub {
                 // Nothing that is observed can be refused.
                 tracing::warn!(%error, "an answer was refused");
                 Ok(Err(NoAnswer { is_final: true, ..NoAnswer::later("deciding on the answer was refused") }))
+            }
+        }
+    }
+
+    /// The answer is one that is known, so nothing was decided on it, and what asked for it would be asked again at once. It
+    /// is done with, but where somebody waits for the decision: then the store is asked at another moment.
+    async fn known_already(&self, item: &Item) -> Result<(), StoreError> {
+        let later = self.clock().now().plus(ANOTHER_MOMENT);
+        match item {
+            Item::Question(..) if item.reconciles() => Ok(()), // it is in no table
+            Item::Question(question, ..) => {
+                self.store().postpone_question(QuestionRecord { ask_at: later, ..question.clone() }).await
+            }
+            Item::Lookup(lookup) if self.store().claims_waiting_for(lookup.id).await?.is_empty() => {
+                self.store().forget_lookup(lookup.id).await
+            }
+            Item::Lookup(lookup) => {
+                let attempts = lookup.attempts.saturating_add(1);
+                let record = LookupRecord { ask_at: Some(later), attempts, ..lookup.clone() };
+                self.store().postpone_lookup(record).await
             }
         }
     }

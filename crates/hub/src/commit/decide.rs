@@ -12,7 +12,7 @@ use paidup_lifecycle::ids::{CustomerId, NotificationId, PurchaseId};
 use paidup_lifecycle::observation::{DetectedBy, Environment, Kind, PeriodType, PurchaseKey};
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::time::Timestamp;
-use paidup_sources::{Note, parse_looked_up_id};
+use paidup_sources::{Note, parse_answer_id, parse_looked_up_id};
 use paidup_store::claims::{ClaimRecord, ClaimState};
 use paidup_store::records::{JournalRecord, NotificationOutcome};
 use paidup_store::{Before, Changes, Decision, Refused, Wants};
@@ -325,7 +325,7 @@ impl Deciding {
         let with_answer = self.received.iter().any(Received::is_looked_up);
         for received in &self.received {
             if work.is_repeat(received) {
-                self.report.count_repeat();
+                self.report.count_repeat(received);
                 continue;
             }
             let claims = work.claims_about(received);
@@ -447,6 +447,11 @@ impl Deciding {
 }
 
 impl Received {
+    /// It is the answer to a question or a lookup.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.is_looked_up() || parse_answer_id(&self.kept.external_id).is_some()
+    }
+
     /// It is the answer to a lookup.
     fn is_looked_up(&self) -> bool {
         parse_looked_up_id(&self.kept.external_id).is_some()

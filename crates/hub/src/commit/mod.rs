@@ -112,6 +112,8 @@ pub(crate) struct Report {
     repeats: AtomicU64,
     /// An answer that was asked for to compare said nothing new.
     confirms: AtomicBool,
+    /// What was received is an answer, and one that is kept already.
+    answer_is_known: AtomicBool,
     /// Earliest new deadline, in milliseconds; `i64::MAX`: none.
     deadline: AtomicI64,
     asks: AtomicBool,
@@ -123,6 +125,7 @@ impl Report {
     pub(crate) fn reset(&self) {
         self.repeats.store(0, Ordering::Relaxed);
         self.confirms.store(false, Ordering::Relaxed);
+        self.answer_is_known.store(false, Ordering::Relaxed);
         self.deadline.store(i64::MAX, Ordering::Relaxed);
         self.asks.store(false, Ordering::Relaxed);
         self.claimed.lock().clear();
@@ -137,8 +140,16 @@ impl Report {
         self.claimed.lock().clone()
     }
 
-    pub(crate) fn count_repeat(&self) {
+    pub(crate) fn count_repeat(&self, received: &Received) {
         self.repeats.fetch_add(1, Ordering::Relaxed);
+        if received.is_answer() {
+            self.answer_is_known.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What was received is an answer, and one that is kept already: nothing is decided on it.
+    pub(crate) fn answer_is_known(&self) -> bool {
+        self.answer_is_known.load(Ordering::Relaxed)
     }
 
     pub(crate) fn confirm(&self) {

@@ -260,3 +260,30 @@ async fn what_a_source_wanted_that_is_gone_is_forgotten() {
     pass(&test, 0).await;
     assert_eq!((waiting(&test).await, test.script.calls()), (Vec::new(), Vec::new()));
 }
+
+/// Asks what is due; panics when the store is called without an end, on a clock that stands still.
+async fn ask_on_a_frozen_clock(test: &TestHub) {
+    let too_often = async {
+        while test.script.called.lock().len() < 30 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        asked = test.hub.ask_due() => asked.unwrap(),
+        () = too_often => panic!("asked again and again: {:?}", test.script.calls()),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_twice_within_a_millisecond_is_not_asked_for_again() {
+    let test = TestHub::new().await;
+    let source = clerk(&test, r#"{"host": "store.test"}"#).await;
+    // Each answer wants the other, and no time passes.
+    test.script.reply("https://store.test/a", Reply::Answer(200, json!({"ask": ["b 1"]}).to_string()));
+    test.script.reply("https://store.test/b", Reply::Answer(200, json!({"ask": ["a 1"]}).to_string()));
+    want(&test, source, &["a 1"]).await;
+    ask_on_a_frozen_clock(&test).await;
+    assert_eq!(test.script.calls(), ["a", "b", "a"].map(|name| format!("https://store.test/{name}")));
+    assert_eq!(waiting(&test).await, [], "the second answer of that millisecond is the first");
+    test.check_rebuild().await;
+}

@@ -387,3 +387,28 @@ async fn nobody_lives_on_temporary_entitlements() {
     assert!(given("user-1", "7", "pro_monthly").await, "a week later");
     shop.test.check_rebuild().await;
 }
+
+#[tokio::test]
+async fn two_who_claim_one_purchase_within_a_millisecond_are_both_dealt_with() {
+    let shop = Shop::new().await;
+    let (hub, store) = (&shop.test.hub, shop.store);
+    let reply = |body: &Value| {
+        shop.test.script.reply("https://store.test/token/tok", Reply::Answer(200, body.to_string()));
+    };
+    reply(&shop.body("one"));
+    assert_eq!(shop.claimed("user-1", &token("tok")).await, [Restored::Bound]);
+    // The clock has not moved: the store's answer is the one that is known.
+    let answer = hub.claim_purchase("user-2", store, &token("tok")).await.unwrap();
+    let pending = answer.pending.unwrap();
+    assert_eq!(pending.lookups.len(), 1);
+    for _ in 0..3 {
+        hub.ask_due().await.unwrap();
+    }
+    assert_eq!(shop.test.script.calls().len(), 2, "it waits for another moment");
+    shop.test.clock.advance(Duration::from_secs(1));
+    hub.ask_due().await.unwrap();
+    assert_eq!(hub.store().claim(pending.id).await.unwrap().unwrap().state, ClaimState::Settled);
+    assert_eq!(shop.test.active("user-2").await, ["pro"], "transferred, as the policy says");
+    assert_eq!(hub.store().lookups(10).await.unwrap(), []);
+    shop.test.check_rebuild().await;
+}
