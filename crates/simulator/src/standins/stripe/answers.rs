@@ -7,9 +7,12 @@ use crate::stores::stripe::objects::{Event, Object};
 use crate::stores::stripe::render::{Pen, list};
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::ops::RangeInclusive;
 
 /// How deep an expansion goes, by Stripe's rule.
 const MAX_EXPANSION: usize = 4;
+/// How lists are bounded by when their rows were made.
+const CREATED: [&str; 4] = ["created[gt]", "created[gte]", "created[lt]", "created[lte]"];
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +84,7 @@ impl Desk<'_> {
             ["payment_intents", id] => self.intent(id)?,
             ["events", id] => self.event(id)?,
             ["events"] => self.events()?,
-            ["subscriptions"] => self.of(path, "subscription", &["customer", "status"], &["customer"])?,
+            ["subscriptions"] => self.subscriptions(path)?,
             ["invoices"] => self.of(path, "invoice", &["subscription"], &["subscription"])?,
             ["charges"] => self.of_charges(path)?,
             ["refunds"] => self.of(path, "refund", &["charge", "payment_intent"], &["charge", "payment_intent"])?,
@@ -117,6 +120,33 @@ impl Desk<'_> {
         }
     }
 
+    /// Of one customer, or of the whole account.
+    fn subscriptions(&self, path: &str) -> Result<Value, Answer> {
+        self.query
+            .allow(&[&CREATED[..], &["customer", "status", "limit", "starting_after", "ending_before"]].concat())?;
+        let made = self.made()?;
+        let of_customer = self.query.one("customer").map(|customer| self.account.belonging(customer));
+        let all = of_customer.is_none().then(|| self.account.subscriptions());
+        let objects = of_customer.into_iter().flatten().chain(all.into_iter().flatten());
+        let rows = objects.map(|object| self.pen.object(object)).filter(|row| row["object"] == "subscription");
+        let rows = rows.filter(|row| row["created"].as_i64().is_some_and(|at| made.contains(&at)));
+        let shown = |row: &Value| match self.query.one("status") {
+            Some("all") => true,
+            Some(status) => row["status"] == status,
+            // Without a status Stripe leaves out subscriptions that have ended.
+            None => row["status"] != "canceled",
+        };
+        self.page(path, rows.filter(shown).collect())
+    }
+
+    /// From `created[...]`: which seconds are meant.
+    fn made(&self) -> Result<RangeInclusive<i64>, Answer> {
+        let number = |key: &str| self.query.number(key);
+        let from = number("created[gte]")?.max(number("created[gt]")?.map(|at| at.saturating_add(1)));
+        let to = [number("created[lte]")?, number("created[lt]")?.map(|at| at.saturating_sub(1))];
+        Ok(from.unwrap_or(i64::MIN)..=to.into_iter().flatten().min().unwrap_or(i64::MAX))
+    }
+
     /// A list of what belongs to the object that one of `owners` names.
     fn of(&self, path: &str, kind: &str, known: &[&str], owners: &[&str]) -> Result<Value, Answer> {
         self.query.allow(&[known, &["limit", "starting_after", "ending_before"]].concat())?;
@@ -125,13 +155,7 @@ impl Desk<'_> {
             return Err(Answer::wrong(None, &format!("the stand-in lists by one of {owners:?} only")));
         };
         let rows: Vec<Value> = self.account.belonging(owner).map(|object| self.pen.object(object)).collect();
-        let status = self.query.one("status").filter(|status| *status != "all");
-        // Without a status Stripe leaves out subscriptions that have ended.
-        let shown = |row: &Value| match (kind, status) {
-            ("subscription", None) => self.query.one("status").is_some() || row["status"] != "canceled",
-            (_, Some(status)) => row["status"] == status,
-            (_, None) => true,
-        };
+        let shown = |row: &Value| self.query.one("status").is_none_or(|status| row["status"] == status);
         self.page(path, rows.into_iter().filter(|row| row["object"] == kind && shown(row)).collect())
     }
 
@@ -164,24 +188,12 @@ impl Desk<'_> {
     }
 
     fn events(&self) -> Result<Value, Answer> {
-        self.query.allow(&[
-            "created[gt]",
-            "created[gte]",
-            "created[lt]",
-            "created[lte]",
-            "type",
-            "types[]",
-            "limit",
-            "starting_after",
-            "ending_before",
-        ])?;
-        let from = self.query.number("created[gte]")?.max(self.query.number("created[gt]")?.map(|at| at + 1));
-        let to = [self.query.number("created[lte]")?, self.query.number("created[lt]")?.map(|at| at - 1)];
-        let to = to.into_iter().flatten().min();
+        let known = ["type", "types[]", "limit", "starting_after", "ending_before"];
+        self.query.allow(&[&CREATED[..], &known].concat())?;
+        let made = self.made()?;
         let types = self.query.many("types[]");
         let wanted = |event: &&Event| {
-            from.is_none_or(|from| event.created >= from)
-                && to.is_none_or(|to| event.created <= to)
+            made.contains(&event.created)
                 && (types.is_empty() || types.iter().any(|kind| kind == event.kind))
                 && self.query.one("type").is_none_or(|kind| kind == event.kind)
         };

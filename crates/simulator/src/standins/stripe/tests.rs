@@ -160,3 +160,37 @@ async fn limits_and_faults() {
     let report = world.api.report();
     assert_eq!((report.calls, report.answered, report.limited, report.faults), (6, 3, 2, 1));
 }
+
+#[tokio::test]
+async fn all_subscriptions_made_since_a_second_are_listed_newest_first_page_by_page() {
+    let world = world(patient()).await;
+    let all: Vec<(String, i64)> = {
+        let account = world.stripe.account();
+        let made = account.subscriptions().map(|object| match object {
+            Object::Subscription(one) => (one.id.to_string(), one.created),
+            other => panic!("{} is no subscription", other.id()),
+        });
+        made.collect()
+    };
+    let since = all[all.len() / 2].1;
+    let expected: Vec<&str> = all.iter().filter(|(_, made)| *made >= since).map(|(id, _)| id.as_str()).collect();
+    assert!(expected.len() > 10 && expected.len() < all.len(), "{} of {}", expected.len(), all.len());
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let path =
+            format!("/v1/subscriptions?created[gte]={since}&limit=10&status=all&expand[]=data.latest_invoice{after}");
+        let (status, page) = world.get(&path).await;
+        assert_eq!(status, 200, "{page}");
+        let rows = page["data"].as_array().unwrap();
+        assert!(rows.iter().all(|row| row["latest_invoice"]["object"] == "invoice"), "{page}");
+        found.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        if page["has_more"] == false {
+            break;
+        }
+        after = format!("&starting_after={}", found.last().unwrap());
+    }
+    assert_eq!(found, expected);
+    let (_, running) = world.get("/v1/subscriptions?status=active&limit=100").await;
+    assert!(running["data"].as_array().unwrap().iter().all(|row| row["status"] == "active"));
+    assert_eq!(world.api.report().wrong, Vec::<String>::new());
+}

@@ -21,6 +21,8 @@ pub struct Account {
     charges: HashMap<Id, Id>,
     /// Objects that belong to another one, by its id: an invoice's payments, a customer's subscriptions.
     belonging: HashMap<Id, Vec<Id>>,
+    /// In the order in which they were made.
+    subscriptions: Vec<Id>,
     events: VecDeque<Event>,
 }
 
@@ -64,6 +66,9 @@ impl Account {
         if let Object::Charge(charge) = object {
             self.charges.insert(charge.intent.clone(), id.clone());
         }
+        if let Object::Subscription(_) = object {
+            self.subscriptions.push(id.clone());
+        }
         for owner in owners(object) {
             self.belonging.entry(owner.clone()).or_default().push(id.clone());
         }
@@ -95,6 +100,11 @@ impl Account {
     pub fn belonging(&self, id: &str) -> impl Iterator<Item = &Object> {
         let ids = self.belonging.get(id).into_iter().flatten().rev();
         ids.filter_map(|id| self.objects.get(id))
+    }
+
+    /// All subscriptions, newest first.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Object> {
+        self.subscriptions.iter().rev().filter_map(|id| self.objects.get(id))
     }
 
     /// The events, newest first.
