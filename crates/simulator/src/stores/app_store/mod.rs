@@ -191,6 +191,8 @@ impl Played for AppStore {
             "bundle_id": &*self.app.bundle_id,
             "app_apple_id": self.app.app_apple_id,
             "root_certificates": [self.root_pem()],
+            // There is one of it: a hub that asks for the other environment too would hear of this one.
+            "environment": self.app.environment.to_uppercase(),
         });
         if self.is_asked {
             let key = &self.api_key;
