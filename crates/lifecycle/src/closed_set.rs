@@ -2,6 +2,9 @@
 //!
 //! A vendor's open set is not a closed set: it stays in the vendor's `wire.rs` with an `Other(String)`.
 
+#[doc(hidden)]
+pub use schemars;
+
 /// A word that is not in the closed set it was read for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {set} {word:?}; known: {known}")]
@@ -48,6 +51,14 @@ macro_rules! closed_set {
                         known: [$($text),+].join(" "),
                     }),
                 }
+            }
+        }
+
+        impl $crate::closed_set::schemars::JsonSchema for $name {
+            fn inline_schema() -> bool { true }
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut $crate::closed_set::schemars::SchemaGenerator) -> $crate::closed_set::schemars::Schema {
+                $crate::closed_set::schemars::json_schema!({"type": "string", "enum": [$($text),+]})
             }
         }
 

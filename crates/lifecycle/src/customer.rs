@@ -8,6 +8,7 @@ use crate::observation::{Environment, Kind, PeriodType, Store};
 use crate::purchase::State;
 use crate::snowflake::Snowflake;
 use crate::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -45,7 +46,7 @@ pub struct Holding {
 
 /// What several purchases of one customer in one environment amount to: an event is about one purchase, a picture of
 /// the customer needs the others too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OtherPurchases {
     /// Store of the purchase that gives access for longest, or that gave it last.
     pub store: Store,

@@ -10,6 +10,7 @@ use crate::observation::{
 };
 use crate::purchase::State;
 use crate::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -170,7 +171,7 @@ closed_set! {
 }
 
 /// Events that belong together: one input's events about one purchase, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bundle {
     /// Same for all of them.
     pub id: BundleId,
@@ -181,7 +182,7 @@ pub struct Bundle {
 }
 
 /// The customer as an event shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerView {
     /// Our id.
     pub id: CustomerId,
@@ -205,7 +206,7 @@ pub struct CustomerView {
 }
 
 /// A customer's attribute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttributeView {
     /// Text.
     pub value: String,
@@ -214,7 +215,7 @@ pub struct AttributeView {
 }
 
 /// The purchase as an event shows it: all that a dialect may need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PurchaseView {
     /// Our id.
     pub id: PurchaseId,
@@ -296,7 +297,7 @@ impl PurchaseView {
 }
 
 /// What the customer may use after the event, and what the event changed in it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EntitlementChange {
     /// All that the customer may use now, from any purchase; sorted.
     pub active: Vec<String>,
@@ -307,7 +308,7 @@ pub struct EntitlementChange {
 }
 
 /// Money that moved, or the transaction that the event is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TransactionView {
     /// The store's id.
     pub id: Option<String>,
@@ -332,7 +333,7 @@ pub struct TransactionView {
 }
 
 /// What only some events carry.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Details {
     /// The product before a plan change.
@@ -377,7 +378,7 @@ pub struct Details {
 }
 
 /// What we say happened. Field order is the JSON's order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Same on every attempt and in every rebuild.
     pub id: EventId,

@@ -3,6 +3,7 @@
 //! The words first (`observation`, `purchase`, `customer`, `event`, `catalogue`, `ids`, `money`, `time`), then `engine`
 //! (what an input makes of a purchase), `entitlement` (what the customer may use after it), `dialects` (the same events
 //! in RevenueCat's, Purchasely's and Discord's words) and `filter` (which events a destination wants).
+//! `schema` publishes the shape of events, `sample` plausible ones.
 
 pub mod catalogue;
 pub mod closed_set;
@@ -17,5 +18,6 @@ pub mod money;
 pub mod observation;
 pub mod purchase;
 pub mod sample;
+pub mod schema;
 pub mod snowflake;
 pub mod time;
