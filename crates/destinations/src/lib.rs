@@ -53,9 +53,24 @@ pub struct Definition {
     pub open: fn(&RawValue, &Upstreams) -> Opened,
     /// The filter when none is given (`webhook`: both environments; the others: PRODUCTION only).
     pub default_filter: fn() -> Filter,
+    /// Makes fresh secrets of the destination's own; those of before hold until the overlap ends. Returns the settings to
+    /// keep. `None`: this kind has no secrets of its own, only those that the far side gives.
+    pub rotate: Option<Rotate>,
     /// What stays in order when nobody says: all of a customer's events, for kinds that keep something about the
     /// customer; else one purchase's.
-    pub by_customer: bool,
+    pub by_customer: fn(&RawValue) -> bool,
+}
+
+/// How a kind makes fresh secrets of `entropy`.
+pub type Rotate = fn(&RawValue, entropy: &[u8; 32], Rotation) -> Result<Box<RawValue>, SettingsError>;
+
+/// When secrets change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// Now.
+    pub now: Timestamp,
+    /// Those of before hold until then.
+    pub until: Timestamp,
 }
 
 /// A destination, ready to deliver.

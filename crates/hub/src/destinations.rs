@@ -14,7 +14,7 @@ use crate::dispatch::settler::Settler;
 use crate::dispatch::{Dispatch, Halt, PARTITION, Port, Target, run};
 use crate::secrets::{mask_settings, unmask_settings};
 use crate::{Hub, HubError};
-use paidup_destinations::{CallFailure, Definition, Destination, SettingsError, Upstreams};
+use paidup_destinations::{CallFailure, Definition, Destination, Rotation, SettingsError, Upstreams};
 use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::DestinationId;
 use paidup_lifecycle::time::Timestamp;
@@ -26,6 +26,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,9 @@ use tokio_util::task::TaskTracker;
 const MAX_DESTINATIONS: usize = 200;
 /// Filters that are remembered by position; older ones hold for nothing that could still be delivered.
 const MAX_FILTERS: usize = 100;
+
+/// Longest time that rotated secrets hold beside the fresh ones.
+const MAX_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
 /// The reason of a pause that a person wished.
 pub(crate) const PAUSED_BY_HAND: &str = "paused by hand";
@@ -249,7 +253,7 @@ impl Hub {
                 kind: definition.kind.to_owned(),
                 name: new.name.to_owned(),
                 settings: self.seal(id, definition, &config),
-                order: new.order.unwrap_or(if definition.by_customer {
+                order: new.order.unwrap_or(if (definition.by_customer)(&config) {
                     LaneOrder::Customer
                 } else {
                     LaneOrder::Purchase
@@ -316,6 +320,33 @@ impl Hub {
         };
         self.serve(&record)?;
         self.view_destination(&record).await
+    }
+
+    /// Makes fresh secrets of the destination's own; those of before hold for `overlap` more. Answers the fresh ones, in
+    /// clear: this once.
+    pub async fn rotate_secrets(&self, id: DestinationId, overlap: Duration) -> Result<MadeDestination, HubError> {
+        if overlap > MAX_OVERLAP {
+            let detail = format!("at most {} hours", MAX_OVERLAP.as_secs() / 3600);
+            return Err(HubError::refused(422, "/overlap_hours", &detail));
+        }
+        let _changing = self.destinations().changing.lock().await;
+        let mut record = self.destination_record(id).await?;
+        let definition = self.destination_kind(&record.kind)?;
+        let Some(rotate) = definition.rotate else {
+            let detail = "this type has no secrets of its own; change what its vendor gave you by PATCH";
+            return Err(HubError::refused(422, "", detail));
+        };
+        let old = self.unseal(&record, definition)?;
+        let now = self.clock().now();
+        let rotation = Rotation { now, until: now.plus(overlap) };
+        let new = rotate(&old, &self.chance().key(), rotation).map_err(refused_settings)?;
+        self.open_destination(definition, &new)?;
+        record.settings = self.seal(id, definition, &new);
+        let record = self.store().put_destination(record).await?;
+        self.destinations().dispatch.stop(id).await;
+        self.serve(&record)?;
+        tracing::info!(destination.id = %id, until = %rotation.until, "secrets rotate; those of before hold until then");
+        Ok(MadeDestination { made: fresh_secrets(definition, &old, &new), view: self.view_destination(&record).await? })
     }
 
     /// Rows carry the names of their lanes, which mean something else under another order.
@@ -518,4 +549,13 @@ fn made_secrets(definition: &Definition, given: &RawValue, prepared: &RawValue) 
     let new = |name: &&&str| given.get(**name).is_none_or(Value::is_null);
     let text = |name: &&str| Some(((*name).to_owned(), prepared.get(*name)?.as_str()?.to_owned()));
     definition.secrets.iter().filter(new).filter_map(text).collect()
+}
+
+/// Secrets with one value that is another one than before.
+fn fresh_secrets(definition: &Definition, old: &RawValue, new: &RawValue) -> BTreeMap<String, String> {
+    let old: Value = serde_json::from_str(old.get()).unwrap_or_default();
+    let new: Value = serde_json::from_str(new.get()).unwrap_or_default();
+    let changed = |name: &&&str| old.get(**name) != new.get(**name);
+    let text = |name: &&str| Some(((*name).to_owned(), new.get(*name)?.as_str()?.to_owned()));
+    definition.secrets.iter().filter(changed).filter_map(text).collect()
 }

@@ -68,7 +68,9 @@ mod tests {
             object.remove("examples");
         }
         match schema {
-            Value::Object(object) => Value::Object(object.into_iter().map(|(name, part)| (name, closed(part))).collect()),
+            Value::Object(object) => {
+                Value::Object(object.into_iter().map(|(name, part)| (name, closed(part))).collect())
+            }
             Value::Array(parts) => Value::Array(parts.into_iter().map(closed).collect()),
             other => other,
         }

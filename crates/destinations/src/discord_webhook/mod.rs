@@ -47,7 +47,8 @@ pub const DEFINITION: Definition = Definition {
     prepare,
     open,
     default_filter: || Filter { environments: vec![Environment::Production], ..Filter::default() },
-    by_customer: false,
+    rotate: None,
+    by_customer: |_| false,
 };
 
 /// A webhook has nothing that makes a retry harmless, so an answer is given time: giving up early doubles messages.

@@ -65,7 +65,8 @@ pub const DEFINITION: Definition = Definition {
     open,
     default_filter: || Filter { environments: vec![Environment::Production], ..Filter::default() },
     // A contact is one thing, and the second of an event depends on the one before it.
-    by_customer: true,
+    rotate: None,
+    by_customer: |_| true,
 };
 
 /// Everything may be repeated without harm, so a slow answer need not be waited for.

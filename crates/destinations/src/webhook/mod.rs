@@ -2,17 +2,18 @@
 //!
 //! Formats: `paidup` is the event's own JSON; `revenuecat` and `purchasely` are what those would have sent, headers too, so
 //! that an existing receiver works unchanged. All carry Standard Webhooks headers. How an answer is
-//! understood is in `verdict.rs`, how requests are signed in `sign.rs`, what they say in `body.rs`.
+//! understood is in `verdict.rs`, how requests are signed in `sign.rs` and by whom in `signers.rs`, what they say in `body.rs`.
 //! Whether an address may be reached at all is the hub's decision, not ours.
 
 mod body;
 pub mod sign;
+mod signers;
 mod verdict;
 
 use crate::settings::{ReactivationAs, fault, read};
 use crate::{
-    Answer, Conversation, Definition, Destination, LoggedEvent, Memory, Moment, Pace, Poison, Reason, SettingsError,
-    Step, Upstreams, Verdict,
+    Answer, Conversation, Definition, Destination, LoggedEvent, Memory, Moment, Pace, Poison, Reason, Rotation,
+    SettingsError, Step, Upstreams, Verdict,
 };
 use body::Words;
 use bytes::Bytes;
@@ -20,11 +21,12 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use paidup_lifecycle::dialects::revenuecat::Options;
 use paidup_lifecycle::filter::Filter;
+use paidup_lifecycle::schema;
 use paidup_lifecycle::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sign::Secret;
+use signers::{Scheme, Signers};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use url::Url;
@@ -35,11 +37,13 @@ pub const DEFINITION: Definition = Definition {
     title: "Webhook",
     setup: include_str!("setup.md"),
     settings_schema: || schemars::schema_for!(Settings),
-    secrets: &["secret", "previous_secrets", "headers", "authorization", "hmac_secret"],
+    secrets: &["secret", "signing_key", "previous_secrets", "headers", "authorization", "hmac_secret"],
     prepare,
     open,
+    rotate: Some(rotate),
     default_filter: Filter::default,
-    by_customer: false,
+    // Purchasely keeps all of a customer's events in order.
+    by_customer: |raw| read(raw).is_ok_and(|settings: Settings| settings.format == Format::Purchasely),
 };
 
 /// What browsers and proxies bear; longer ones are a mistake.
@@ -47,8 +51,6 @@ const MAX_URL: usize = 2048;
 const MAX_HEADERS: usize = 32;
 const MAX_HEADER_NAME: usize = 128;
 const MAX_HEADER_VALUE: usize = 4096;
-/// While a secret rotates, the old ones are still signed with. Two rotations at a time are already odd.
-const MAX_PREVIOUS_SECRETS: usize = 4;
 const MAX_TEXT_SECRET: usize = 256;
 /// A receiver has 15 s, as Standard Webhooks recommends.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -71,11 +73,12 @@ const OWN_HEADERS: &[&str] = &[
     "x-purchasely-timestamp",
     "x-revenuecat-webhook-signature",
 ];
-const OWN_PREFIXES: &[&str] = &["webhook-", "proxy-"];
+const OWN_PREFIXES: &[&str] = &["webhook-", "proxy-", "paidup-"];
 
 const REVENUECAT_SIGNATURE: HeaderName = HeaderName::from_static("x-revenuecat-webhook-signature");
 const PURCHASELY_SIGNATURE: HeaderName = HeaderName::from_static("x-purchasely-request-signature");
 const PURCHASELY_TIMESTAMP: HeaderName = HeaderName::from_static("x-purchasely-timestamp");
+const PAIDUP_VERSION: HeaderName = HeaderName::from_static("paidup-version");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -92,9 +95,28 @@ pub struct Settings {
     /// Signing secret, `whsec_` followed by base64 of 24 to 64 bytes. Made when absent, and shown once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// Former signing secrets that are still signed with, so that receivers have time to change. At most 4.
+    /// How requests are signed: `v1` (a shared secret, `secret`), `v1a` (Ed25519; receivers need `public_key` only), or both.
+    #[serde(default = "signers::usual")]
+    pub signatures: Vec<Scheme>,
+    /// With `v1a`: the private key, `whsk_` followed by base64 of an Ed25519 seed. Made when absent, and shown once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
+    /// The public half of `signing_key`, `whpk_...`: written by Paidup, for receivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// Former secrets (`whsec_`, `whsk_`) that sign too, so that receivers have time to change. At most 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previous_secrets: Vec<String>,
+    /// Until when the former ones sign; absent: until they are taken out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_until: Option<String>,
+    /// The public halves of former signing keys: written by Paidup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous_public_keys: Vec<String>,
+    /// With format `paidup`: the version of the body's shape, e.g. `2026-11-01`. The newest when the destination is made, and
+    /// kept until you change it. `GET /v1/events/schemas` describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Further headers, at most 32. `Host`, `Content-Type`, `Content-Length` and `webhook-*` cannot be set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -123,11 +145,19 @@ pub enum Format {
     Purchasely,
 }
 
+impl Settings {
+    fn signs_by(&self, scheme: Scheme) -> bool {
+        self.signatures.contains(&scheme)
+    }
+}
+
 /// An opened webhook destination.
 struct Webhook {
     url: Url,
     words: Words,
-    secrets: Vec<Secret>,
+    signers: Signers,
+    /// Of the body's shape, with format `paidup`.
+    version: Option<HeaderValue>,
     /// Key of RevenueCat's or Purchasely's own signature.
     text_secret: Option<String>,
     headers: HeaderMap,
@@ -135,9 +165,28 @@ struct Webhook {
 
 fn prepare(raw: &RawValue, entropy: &[u8; 32]) -> Result<Box<RawValue>, SettingsError> {
     let mut settings: Settings = read(raw)?;
-    settings.secret.get_or_insert_with(|| Secret::make(entropy));
-    Webhook::new(&settings)?;
-    serde_json::value::to_raw_value(&settings).map_err(|_| fault("", "the settings cannot be written as JSON"))
+    signers::complete(&mut settings, entropy)?;
+    if settings.format == Format::Paidup {
+        settings.version.get_or_insert_with(|| schema::NEWEST.to_owned());
+    }
+    written(&settings)
+}
+
+fn rotate(raw: &RawValue, entropy: &[u8; 32], rotation: Rotation) -> Result<Box<RawValue>, SettingsError> {
+    let mut settings: Settings = read(raw)?;
+    if settings.format == Format::Purchasely && settings.hmac_secret.is_none() {
+        let detail = "Purchasely's signature is made with the text of `secret` and has room for one only: change `hmac_secret` \
+                      here and at the receiver at the same time";
+        return Err(fault("/hmac_secret", detail));
+    }
+    signers::rotate(&mut settings, entropy, rotation)?;
+    written(&settings)
+}
+
+/// The settings to keep, checked.
+fn written(settings: &Settings) -> Result<Box<RawValue>, SettingsError> {
+    Webhook::new(settings)?;
+    serde_json::value::to_raw_value(settings).map_err(|_| fault("", "the settings cannot be written as JSON"))
 }
 
 fn open(raw: &RawValue, _upstreams: &Upstreams) -> Result<Box<dyn Destination>, SettingsError> {
@@ -159,6 +208,7 @@ impl Webhook {
         if settings.reactivation_as.is_some() && settings.format != Format::Revenuecat {
             return Err(fault("/reactivation_as", "only used by the format `revenuecat`"));
         }
+        let version = version(settings)?;
         let chosen = settings.reactivation_as.map(Into::into);
         let words = Words {
             format: settings.format,
@@ -170,7 +220,8 @@ impl Webhook {
         Ok(Webhook {
             url: receiver_url(&settings.url)?,
             words,
-            secrets: secrets(settings)?,
+            signers: Signers::of(settings)?,
+            version,
             // Purchasely's receivers always check; without a secret of its own the text of `secret` is the key.
             text_secret: match settings.format {
                 Format::Purchasely => settings.hmac_secret.clone().or_else(|| settings.secret.clone()),
@@ -190,9 +241,11 @@ impl Webhook {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Paidup/", env!("CARGO_PKG_VERSION"))));
         headers.insert(WEBHOOK_ID, header_value(&outgoing.id)?);
         headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(seconds));
-        if !self.secrets.is_empty() {
-            let signature = sign::standard(&self.secrets, &outgoing.id, seconds, &outgoing.body);
+        if let Some(signature) = self.signers.sign(&outgoing.id, now, &outgoing.body) {
             headers.insert(WEBHOOK_SIGNATURE, proof(&signature)?);
+        }
+        if let Some(version) = &self.version {
+            headers.insert(PAIDUP_VERSION, version.clone());
         }
         match (self.words.format, &self.text_secret) {
             (Format::Revenuecat, Some(secret)) => {
@@ -226,7 +279,7 @@ impl Destination for Webhook {
                 requests.push_back((outgoing.id.clone(), self.request(&outgoing, moment.now)?));
             }
         }
-        Ok(Box::new(Posts::new(requests, memory.clone(), moment.now)))
+        Ok(Box::new(Posts::new(requests, memory.clone(), moment.now, self.words.format)))
     }
 
     fn skips(&self, event: &LoggedEvent) -> Option<Reason> {
@@ -248,6 +301,7 @@ struct Posts {
     waiting: VecDeque<(String, Request<Bytes>)>,
     memory: Memory,
     now: Timestamp,
+    format: Format,
     /// What was decided after the last answer but not yet said.
     next: Option<Next>,
 }
@@ -261,11 +315,11 @@ enum Next {
 const POSTED: &str = "posted/";
 
 impl Posts {
-    fn new(requests: VecDeque<(String, Request<Bytes>)>, memory: Memory, now: Timestamp) -> Posts {
+    fn new(requests: VecDeque<(String, Request<Bytes>)>, memory: Memory, now: Timestamp, format: Format) -> Posts {
         let done = |id: &str| memory.0.contains_key(&format!("{POSTED}{id}"));
         let waiting: VecDeque<_> = requests.into_iter().filter(|(id, _)| !done(id)).collect();
         let next = if waiting.is_empty() { Next::Finish(Verdict::Delivered) } else { Next::Call };
-        Posts { waiting, memory, now, next: Some(next) }
+        Posts { waiting, memory, now, format, next: Some(next) }
     }
 
     /// One POST is done: note it if others follow, forget all notes if it was the last.
@@ -288,7 +342,7 @@ impl Conversation for Posts {
         if self.next.is_none()
             && let Some(answer) = answer
         {
-            match verdict::of(answer, self.now) {
+            match verdict::of(answer, self.format, self.now) {
                 Verdict::Delivered => {
                     if let Some(remember) = self.posted() {
                         return remember;
@@ -326,19 +380,21 @@ fn receiver_url(text: &str) -> Result<Url, SettingsError> {
     Ok(url)
 }
 
-fn secrets(settings: &Settings) -> Result<Vec<Secret>, SettingsError> {
-    if settings.previous_secrets.len() > MAX_PREVIOUS_SECRETS {
-        return Err(fault("/previous_secrets", format!("at most {MAX_PREVIOUS_SECRETS}")));
+/// The version that is sent. A destination from before there were versions has the first.
+fn version(settings: &Settings) -> Result<Option<HeaderValue>, SettingsError> {
+    let is_ours = settings.format == Format::Paidup;
+    match &settings.version {
+        Some(_) if !is_ours => {
+            Err(fault("/version", "only used by the format `paidup`: the others are as their vendors wrote them"))
+        }
+        None if !is_ours => Ok(None),
+        chosen => {
+            let known =
+                schema::VERSIONS.iter().find(|known| chosen.as_deref().unwrap_or(schema::VERSIONS[0]) == **known);
+            let known = known.ok_or_else(|| fault("/version", format!("known: {}", schema::VERSIONS.join(" "))))?;
+            Ok(Some(HeaderValue::from_static(known)))
+        }
     }
-    let mut secrets = Vec::new();
-    if let Some(text) = &settings.secret {
-        secrets.push(Secret::parse(text).map_err(|error| fault("/secret", error.to_string()))?);
-    }
-    for (index, text) in settings.previous_secrets.iter().enumerate() {
-        let pointer = format!("/previous_secrets/{index}");
-        secrets.push(Secret::parse(text).map_err(|error| fault(pointer, error.to_string()))?);
-    }
-    Ok(secrets)
 }
 
 fn headers(settings: &Settings) -> Result<HeaderMap, SettingsError> {

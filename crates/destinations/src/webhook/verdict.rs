@@ -1,5 +1,6 @@
 //! What a receiver's answer means. Receivers are other people's programs under repair: all but a clear 410 is retried.
 
+use super::Format;
 use crate::answers::{judged, retry, retry_after, status_words, wait};
 use crate::{Answer, Reason, Verdict};
 use bytes::Bytes;
@@ -7,11 +8,11 @@ use http::{Response, StatusCode};
 use paidup_lifecycle::time::Timestamp;
 
 /// The verdict on the answer to one POST.
-pub(crate) fn of(answer: &Answer, now: Timestamp) -> Verdict {
-    judged(answer, |response| of_response(response, now))
+pub(crate) fn of(answer: &Answer, format: Format, now: Timestamp) -> Verdict {
+    judged(answer, |response| of_response(response, format, now))
 }
 
-fn of_response(response: &Response<Bytes>, now: Timestamp) -> Verdict {
+fn of_response(response: &Response<Bytes>, format: Format, now: Timestamp) -> Verdict {
     let status = response.status();
     let words = status_words(status);
     if status.is_success() {
@@ -35,6 +36,8 @@ fn of_response(response: &Response<Bytes>, now: Timestamp) -> Verdict {
             None,
             format!("the receiver answered {words}: check `headers`, `authorization` and the secret on its side"),
         ),
+        // Purchasely's receivers say so of users they do not know, and mean that they are done (purchasely-events.md section 4).
+        StatusCode::NOT_FOUND if format == Format::Purchasely => Verdict::Delivered,
         StatusCode::NOT_FOUND => retry(None, format!("the receiver answered {words}: check the path of `url`")),
         StatusCode::PAYLOAD_TOO_LARGE => {
             retry(None, format!("the receiver answered {words}: it must take bodies of at least 256 KiB"))
@@ -79,7 +82,7 @@ mod tests {
                 response = response.header("retry-after", value);
             }
             let answer = Answer::Response(response.body(Bytes::from_static(b"<html>")).unwrap());
-            let (found, words) = match of(&answer, now) {
+            let (found, words) = match of(&answer, Format::Paidup, now) {
                 Verdict::Delivered => (None, "delivered".to_owned()),
                 Verdict::Retry { after, counts, reason } => (Some((after, counts)), reason.0),
                 Verdict::SwitchOff(reason) => (None, format!("off: {}", reason.0)),
@@ -88,7 +91,16 @@ mod tests {
             assert_eq!(found, retry, "{status} {header:?}");
             assert!(words.contains(text), "{status}: {words}");
         }
-        let failed = of(&Answer::Failed(CallFailure::TimedOut), now);
+        let failed = of(&Answer::Failed(CallFailure::TimedOut), Format::Paidup, now);
         assert!(matches!(failed, Verdict::Retry { after: None, counts: true, .. }));
+    }
+
+    #[test]
+    fn a_404_is_done_for_purchaselys_receivers_only() {
+        let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
+        let answer = Answer::Response(Response::builder().status(404).body(Bytes::new()).unwrap());
+        for (format, is_done) in [(Format::Paidup, false), (Format::Revenuecat, false), (Format::Purchasely, true)] {
+            assert_eq!(of(&answer, format, now) == Verdict::Delivered, is_done, "{format:?}");
+        }
     }
 }

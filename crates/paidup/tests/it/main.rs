@@ -36,3 +36,4 @@ mod revenuecat;
 mod round_trip;
 mod start;
 mod stripe;
+mod webhooks;

@@ -18,6 +18,7 @@ use paidup_store::records::{Gap, LaneOrder, ResumeFrom, Start};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// A destination to set up.
@@ -317,6 +318,60 @@ pub(crate) async fn resume(
         Some(_) => return Err(Problem::invalid("/from", "gap or head")),
     };
     Ok(axum::Json(hub.resume_destination(id(&text)?, from).await?.into()))
+}
+
+/// How long secrets of before hold.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RotateRequest {
+    /// So many hours those of before sign too, 0 to 720; 24 when absent. 0: they are known to others, and end at once.
+    overlap_hours: u64,
+}
+
+impl Default for RotateRequest {
+    fn default() -> RotateRequest {
+        RotateRequest { overlap_hours: 24 }
+    }
+}
+
+/// Makes fresh signing secrets. Those of before sign too until the overlap ends, so receivers have time to change. The fresh
+/// ones stand in `secret` and `signing_key` of this answer, once.
+#[utoipa::path(post, path = "/v1/destinations/{id}/rotate_secret", tag = "destinations", params(("id" = String, Path)), request_body = RotateRequest,
+    responses((status = 200, body = DestinationAnswer), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn rotate_secret(
+    State(hub): State<Hub>,
+    _: Authorized<Write>,
+    Path(text): Path<String>,
+    Json(request): Json<RotateRequest>,
+) -> Result<axum::Json<DestinationAnswer>, Problem> {
+    let overlap = Duration::from_secs(request.overlap_hours.saturating_mul(3600));
+    let made = hub.rotate_secrets(id(&text)?, overlap).await?;
+    Ok(axum::Json(DestinationAnswer { made: made.made, ..made.view.into() }))
+}
+
+/// What receivers check signatures with.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PublicKeysAnswer {
+    /// `whpk_...`: the key that signs now, and those that sign until the overlap of a rotation ends.
+    public_keys: Vec<String>,
+}
+
+/// The public keys of a destination that signs with `v1a`. Needs no key: they are no secret.
+#[utoipa::path(get, path = "/v1/destinations/{id}/public_keys", tag = "destinations", params(("id" = String, Path)), security(()),
+    responses((status = 200, body = PublicKeysAnswer), (status = 404, body = Problem, description = "No such destination, or it does not sign with `v1a`")))]
+pub(crate) async fn public_keys(
+    State(hub): State<Hub>,
+    Path(text): Path<String>,
+) -> Result<axum::Json<PublicKeysAnswer>, Problem> {
+    let config = hub.show_destination(id(&text)?).await?.config;
+    let current = config["public_key"].as_str();
+    let previous = config["previous_public_keys"].as_array().into_iter().flatten().filter_map(|key| key.as_str());
+    let public_keys: Vec<String> = current.into_iter().chain(previous).map(ToOwned::to_owned).collect();
+    if public_keys.is_empty() {
+        Err(Problem::not_found("public key"))
+    } else {
+        Ok(axum::Json(PublicKeysAnswer { public_keys }))
+    }
 }
 
 /// What came of a test.
