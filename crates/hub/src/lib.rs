@@ -57,6 +57,7 @@ use paidup_sources::Definition;
 use paidup_store::{Store, StoreError};
 use proof_keys::ProofKeys;
 use reconcile::Comparing;
+use replay::Replays;
 use scheduler::Agenda;
 use secrets::{SecretError, Secrets};
 use sources::Registry;
@@ -120,6 +121,7 @@ struct Inner {
     destinations: Destinations,
     alerts: Alerts,
     walks: Walks,
+    replays: Replays,
     begun: Begun,
     discord_users: DiscordUsers,
     tasks: TaskTracker,
@@ -199,6 +201,7 @@ impl Hub {
                 destinations,
                 alerts,
                 walks: Walks::default(),
+                replays: Replays::default(),
                 begun: Begun::default(),
                 discord_users: DiscordUsers::default(),
                 tasks,
@@ -214,6 +217,7 @@ impl Hub {
     pub async fn start(&self) -> Result<(), StartError> {
         self.start_destinations().await?;
         self.start_backfills().await?;
+        self.start_replays().await?;
         self.tasks().spawn(self.clone().run_halts());
         self.tasks().spawn(self.clone().run_backlog());
         self.tasks().spawn(self.clone().run_scheduler());
@@ -317,6 +321,10 @@ impl Hub {
 
     pub(crate) fn comparing(&self) -> &Comparing {
         &self.0.comparing
+    }
+
+    pub(crate) fn replays(&self) -> &Replays {
+        &self.0.replays
     }
 
     pub(crate) fn agenda(&self) -> &Agenda {

@@ -144,6 +144,8 @@ ids! {
     PurchaseId = "pur_",
     /// A run that compares what is known with a store.
     ReconcileId = "rcn_",
+    /// Events of a range that are told again.
+    ReplayId = "rpl_",
     /// Where notifications come from.
     SourceId = "src_",
 }

@@ -17,6 +17,7 @@ mod postgres;
 mod queue;
 pub mod reconciles;
 pub mod records;
+pub mod replays;
 mod sqlite;
 
 pub use compare::{Compared, Explained, compare_except};
@@ -34,6 +35,7 @@ use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
 use reconciles::Reconciles;
 use records::*;
+use replays::Replays;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::pin::Pin;
@@ -431,7 +433,7 @@ pub trait Deliveries {
 
 /// The store, and how it is.
 pub trait Store:
-    Commits + Log + People + Agenda + Setup + Deliveries + Backfills + Claims + Reconciles + Send + Sync
+    Commits + Log + People + Agenda + Setup + Deliveries + Backfills + Claims + Reconciles + Replays + Send + Sync
 {
     /// Figures for `/metrics` and `/readyz`.
     fn health(&self) -> Answer<'_, Health>;

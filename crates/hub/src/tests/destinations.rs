@@ -15,7 +15,7 @@ use std::time::Duration;
 const HOOK: &str = r#"{"url": "https://receiver.example/hook", "headers": {"x-key": "hunter2-hunter2"}}"#;
 
 impl TestHub {
-    async fn hook(&self, config: &str, start: Start) -> Result<MadeDestination, HubError> {
+    pub(super) async fn hook(&self, config: &str, start: Start) -> Result<MadeDestination, HubError> {
         let filter = Some(Filter { events: vec![EventType::Activate], ..Filter::default() });
         let config = raw(config);
         let new = NewDestination {
@@ -30,17 +30,17 @@ impl TestHub {
         self.hub.create_destination(new).await
     }
 
-    fn answers(&self, statuses: &[u16]) {
+    pub(super) fn answers(&self, statuses: &[u16]) {
         let ready = statuses.iter().map(|status| (*status, "said hunter2-hunter2".to_owned()));
         self.script.ready.lock().extend(ready);
     }
 
-    fn calls(&self) -> usize {
+    pub(super) fn calls(&self) -> usize {
         self.script.called.lock().len()
     }
 
     /// Lets the loops work until `come`. Real time only bounds a test that fails.
-    async fn until(&self, what: &str, mut come: impl AsyncFnMut() -> bool) {
+    pub(super) async fn until(&self, what: &str, mut come: impl AsyncFnMut() -> bool) {
         let moved = async {
             while !come().await {
                 for _ in 0..50 {

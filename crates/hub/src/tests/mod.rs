@@ -16,6 +16,7 @@ mod keys;
 mod owners;
 mod rebuild;
 mod reconciles;
+mod replays;
 mod sources;
 
 use crate::claims::RestorePolicies;

@@ -47,7 +47,7 @@ enum Command {
     Grants(grants::Arguments),
     /// Says why a customer has access, or has not.
     Explain(explain::Arguments),
-    /// Tells one event again.
+    /// Tells events again: one, or a range by time, type, customer or destination.
     Replay(replay::Arguments),
     /// Brings a destination up to date for all customers.
     Backfill(backfill::Arguments),

@@ -143,3 +143,42 @@ async fn purchaselys_rules_hold_for_its_format() {
     assert_eq!((ids[1] == ids[2], ids.len()), (true, 4), "{told:?}");
     hub.stop().await;
 }
+
+/// A receiver that lost a day gets it again, and nothing else.
+#[tokio::test]
+async fn a_range_is_told_again_over_http() {
+    let (hub, source, receiver) = hub().await;
+    let made = hub.webhook(&receiver, json!({"filter": {"events": ["SUBSCRIPTION_STARTED"]}})).await;
+    for number in 0..6 {
+        let (name, purchase) = (format!("user-{number}"), format!("sub-{number}"));
+        hub.observe(&source, start(&format!("n{number}"), &name, &purchase, FROM, TO)).await;
+        hub.clock.advance(Duration::from_secs(3600));
+    }
+    receiver.wait_for(6).await;
+    let range = json!({"destination": made["id"], "from": "2026-01-01T01:30:00Z", "to": "2026-01-01T04:30:00Z",
+        "types": ["SUBSCRIPTION_STARTED"]});
+    let begun = hub.api("POST", "/v1/replays", range).await.expect(201);
+    let path = format!("/v1/replays/{}", begun["id"].as_str().expect("an id"));
+    let done = hub
+        .until("the replay's end", async |hub| {
+            hub.clock.advance(Duration::from_secs(1));
+            let stand = hub.get(&path).await;
+            (stand["state"] == "done").then_some(stand)
+        })
+        .await;
+    assert_eq!((&done["told"], &done["looked_at"]), (&json!(3), &done["total"]), "{done}");
+    let requests = receiver.wait_for(9).await;
+    let again: Vec<&str> =
+        requests[6..].iter().map(|one| one.body["customer"]["app_user_id"].as_str().unwrap()).collect();
+    let mut sorted = again.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, ["user-2", "user-3", "user-4"]);
+    assert_eq!(hub.get("/v1/replays").await["data"][0], done);
+    let everything = hub.api("POST", "/v1/replays", json!({})).await.expect(422);
+    assert!(everything["detail"].as_str().is_some_and(|detail| detail.contains("everybody")), "{everything}");
+    let odd = hub.api("POST", "/v1/replays", json!({"types": ["TEST", "NOTHING"]})).await.expect(422);
+    assert_eq!(odd["errors"][0]["pointer"], "/types/1");
+    hub.api("POST", &format!("{path}/cancel"), json!({})).await.expect(409);
+    hub.api("GET", "/v1/replays/rpl_x", Value::Null).await.expect(404);
+    hub.stop().await;
+}

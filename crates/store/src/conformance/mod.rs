@@ -10,6 +10,7 @@ mod log;
 mod people;
 mod pruning;
 mod reconciles;
+mod replays;
 mod samples;
 mod setup;
 mod verify;
@@ -48,6 +49,7 @@ pub(crate) fn all() -> Vec<Case> {
         verify::CASES,
         backfills::CASES,
         reconciles::CASES,
+        replays::CASES,
     ]
     .concat()
 }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "asking", include_str!("../../migrations/postgres/0006_asking.sql")),
     (7, "claims", include_str!("../../migrations/postgres/0007_claims.sql")),
     (8, "reconciles", include_str!("../../migrations/postgres/0008_reconciles.sql")),
+    (9, "replays", include_str!("../../migrations/postgres/0009_replays.sql")),
 ];
 
 /// Whether our tables are there. Refuses a schema with another program's tables and one of a newer version; changes

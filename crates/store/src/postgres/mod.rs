@@ -25,6 +25,7 @@ mod pruning;
 mod purchases;
 mod reader;
 mod reconciles;
+mod replays;
 mod session;
 mod setup;
 mod snowflakes;

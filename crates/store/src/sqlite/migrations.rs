@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "asking", include_str!("../../migrations/sqlite/0006_asking.sql")),
     (7, "claims", include_str!("../../migrations/sqlite/0007_claims.sql")),
     (8, "reconciles", include_str!("../../migrations/sqlite/0008_reconciles.sql")),
+    (9, "replays", include_str!("../../migrations/sqlite/0009_replays.sql")),
 ];
 
 /// Marks our files ("Paid"), so that another program's database is never taken for ours.

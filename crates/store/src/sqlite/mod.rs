@@ -26,6 +26,7 @@ mod pruning;
 mod purchases;
 mod reader;
 mod reconciles;
+mod replays;
 mod rows;
 mod session;
 mod setup;

@@ -5,12 +5,13 @@ use super::session::Session;
 use super::verify::Check;
 use super::{
     SqliteStore, agenda, backfills, claims, commit, customers, deliveries, derived, events, journal, lookups, memories,
-    notifications, pruning, purchases, reconciles, setup, snowflakes,
+    notifications, pruning, purchases, reconciles, replays, setup, snowflakes,
 };
 use crate::backfills::{BackfillFailure, BackfillRecord, Backfills};
 use crate::claims::{ClaimRecord, Claims};
 use crate::reconciles::{ReconcileRecord, ReconcileState, ReconcileTally, Reconciles};
 use crate::records::*;
+use crate::replays::{ReplayRecord, ReplayState, Replays};
 use crate::{
     Agenda, Answer, Commits, Committed, Decision, Deliveries, Listener, Log, People, Setup, Store, StoreError, Urgency,
 };
@@ -19,7 +20,7 @@ use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::ids::{
     ApiKeyId, BackfillId, ClaimId, CustomerId, DestinationId, EventId, LookupId, NotificationId, PurchaseId,
-    ReconcileId, SourceId,
+    ReconcileId, ReplayId, SourceId,
 };
 use paidup_lifecycle::purchase::Purchase;
 use paidup_lifecycle::snowflake::Snowflake;
@@ -439,6 +440,32 @@ impl Deliveries for SqliteStore {
             }
             Ok(removed)
         })
+    }
+}
+
+impl Replays for SqliteStore {
+    fn begin_replay(&self, replay: ReplayRecord) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| replays::begin(&session.db, &replay))
+    }
+
+    fn replay(&self, id: ReplayId) -> Answer<'_, Option<ReplayRecord>> {
+        self.read(move |db| replays::one(db, id))
+    }
+
+    fn replays(&self, before: Option<u64>, limit: usize) -> Answer<'_, Vec<(u64, ReplayRecord)>> {
+        self.read(move |db| replays::list(db, before, limit))
+    }
+
+    fn open_replays(&self) -> Answer<'_, Vec<ReplayRecord>> {
+        self.read(replays::open)
+    }
+
+    fn advance_replay(&self, id: ReplayId, position: u64, told: u64) -> Answer<'_, ()> {
+        self.write(Urgency::Rest, move |session| replays::advance(&session.db, id, position, told))
+    }
+
+    fn change_replay(&self, id: ReplayId, state: ReplayState, at: Timestamp) -> Answer<'_, Option<ReplayRecord>> {
+        self.write(Urgency::Rest, move |session| replays::change(&session.db, id, state, at))
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod lookups;
 pub(crate) mod notifications;
 pub(crate) mod purchases;
 pub(crate) mod reconciles;
+pub(crate) mod replays;
 pub(crate) mod schemas;
 pub(crate) mod sources;
 pub(crate) mod subscribers;

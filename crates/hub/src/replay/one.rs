@@ -1,4 +1,4 @@
-//! Telling an event again because a person wants it. (What the hub tries again by itself is `dispatch::retry`.)
+//! One event.
 //!
 //! A replay is a row of its own in the destination's progress: durable when the caller is answered, delivered although it
 //! was settled before, in its lane's order. A held destination keeps it until it is served again.
@@ -44,7 +44,7 @@ impl Hub {
         Ok(told)
     }
 
-    async fn replay_to(&self, target: &Target, event: &LoggedEvent) -> Result<(), HubError> {
+    pub(super) async fn replay_to(&self, target: &Target, event: &LoggedEvent) -> Result<(), HubError> {
         let dispatch = self.destinations().dispatch();
         let order = |confirm| Order::Replay(Box::new(event.clone()), confirm);
         if dispatch.ask(target.id, order).await.is_some() {
