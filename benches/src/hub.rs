@@ -94,7 +94,11 @@ fn toggle(number: u64, customer: u64, off: bool) -> Vec<u8> {
 impl Populated {
     /// Starts a hub in `folder` and gives it `customers` subscriptions, in arrays of 1,000.
     pub(crate) async fn start(folder: &Path, customers: u64) -> Result<Populated> {
-        let hub = HubProcess::start(folder)?;
+        Populated::on(HubProcess::start(folder)?, customers).await
+    }
+
+    /// The same on a hub that runs already and has no subscriptions.
+    pub(crate) async fn on(hub: HubProcess, customers: u64) -> Result<Populated> {
         let source =
             api(hub.address, "POST", "/v1/sources", Some(json!({"type": "generic", "name": "bench", "config": {}})))
                 .await?;

@@ -162,7 +162,7 @@ fn free_port() -> Result<u16> {
 /// Runs `kills` kills at moments drawn from `seed`, on a database in `folder`, optionally over a layer that drops what
 /// was not synced.
 pub(crate) async fn run(folder: &Path, kills: u64, seed: u64, layer: Option<PathBuf>) -> Result<Report> {
-    let options = StartOptions { port: free_port()?, preload: layer };
+    let options = StartOptions { port: free_port()?, preload: layer, ..StartOptions::default() };
     let mut hub = HubProcess::start_with(folder, &options)?;
     let made =
         api(hub.address, "POST", "/v1/sources", Some(json!({"type": "generic", "name": "kill", "config": {}}))).await?;

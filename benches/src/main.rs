@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
 
 mod apple;
+mod hang;
 mod hub;
 mod kill;
 mod limits;
@@ -31,6 +32,8 @@ enum What {
     Deliver,
     /// A destination that hangs among others.
     Isolation,
+    /// A store whose API hangs, for six times `seconds` in each of ten windows; not part of `all`.
+    Hang,
     /// Bytes on disk.
     Disk,
     /// Memory with undelivered events.
@@ -107,6 +110,9 @@ async fn main() -> Result<()> {
     }
     if wants(What::Isolation) {
         table.extend(rows::isolation(&folder("isolation")?, size.duration * 3).await?);
+    }
+    if arguments.what == What::Hang {
+        table.extend(hang::hang(&folder("hang")?, size.duration * 6).await?);
     }
     if wants(What::Disk) {
         table.extend(rows::disk(&folder("disk")?).await?);

@@ -17,6 +17,8 @@ pub(crate) struct StartOptions {
     pub(crate) port: u16,
     /// A library to put under it.
     pub(crate) preload: Option<PathBuf>,
+    /// Settings besides.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// A running `paidup serve`.
@@ -60,6 +62,7 @@ impl HubProcess {
             .env("PAIDUP_DATABASE_URL", format!("sqlite:{}", folder.join("paidup.db").display()))
             .env("PAIDUP_ADMIN_KEY", ADMIN_KEY)
             .env("PAIDUP_ALLOW_PRIVATE_TARGETS", "127.0.0.0/8")
+            .envs(options.settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(std::fs::OpenOptions::new().create(true).append(true).open(folder.join("hub.log"))?)
             .spawn()
