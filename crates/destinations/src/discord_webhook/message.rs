@@ -5,7 +5,7 @@
 
 use super::embed::{Embed, Field, MAX_TOTAL};
 use super::markdown::{Rich, percent_encoded};
-use super::template::{Template, Variable};
+use super::template::{Shown, Template, Variable};
 use super::texts::{CHANGE_TO_UNKNOWN, Topic, Words, words};
 use super::{Privacy, Revenue, Sandbox, Style};
 use paidup_lifecycle::dialects::revenuecat::{self, Options, integration_events};
@@ -13,9 +13,6 @@ use paidup_lifecycle::event::{Event, EventType};
 use paidup_lifecycle::money::{Currency, Money};
 use paidup_lifecycle::observation::{Environment, Reason, Store};
 use std::collections::BTreeMap;
-
-/// What stands for something that is not there.
-const NOTHING: &str = "-";
 
 /// How messages look and which there are: the settings, understood.
 pub(super) struct Look {
@@ -161,58 +158,64 @@ impl Look {
         }
     }
 
-    /// The operator's text, or the default sentence.
+    /// The operator's text, or the default sentence; the default too where the operator's cannot be printed with this event.
     pub(super) fn text(&self, notice: &Notice<'_>) -> Rich {
         let render = |template: &Template| template.render(|variable| self.value(notice, variable));
-        if let Some(template) = notice.template {
-            return render(template);
+        if let Some(text) = notice.template.and_then(render) {
+            return text;
         }
         let is_change = notice.words.text.contains(Variable::NewProductId.as_str());
         let text =
             if is_change && notice.new_product.is_none() { CHANGE_TO_UNKNOWN } else { notice.words.text.as_str() };
         // Every default text is read in a test; a fault would show the text as it stands.
-        Template::parse(text).map_or_else(|_| Rich::own(text), |template| render(&template))
+        Template::parse(text).ok().and_then(|template| render(&template)).unwrap_or_else(|| Rich::own(text))
     }
 
-    fn value(&self, notice: &Notice<'_>, variable: Variable) -> Rich {
+    fn value(&self, notice: &Notice<'_>, variable: Variable) -> Shown {
         let event = notice.event;
-        let foreign = |text: Option<&str>| text.map_or_else(|| Rich::own(NOTHING), Rich::foreign);
+        let own = |text: Option<&str>| text.map_or(Shown::Nothing, |text| Shown::Own(text.to_owned()));
+        let foreign = |text: Option<&str>| text.map_or(Shown::Nothing, |text| Shown::Foreign(text.to_owned()));
         match variable {
-            Variable::UserId => Rich::foreign(&self.customer_label(event)),
-            Variable::UserIdEncoded => Rich::whole(percent_encoded(&self.customer_label(event))),
-            Variable::CustomerId => Rich::own(&event.customer.id.to_string()),
-            Variable::CustomerLink => self.customer_link(event),
-            Variable::ProductId | Variable::OldProductId => {
-                Rich::foreign(notice.product.as_deref().unwrap_or_default())
-            }
+            Variable::UserId => Shown::Foreign(self.customer_label(event)),
+            Variable::UserIdEncoded => Shown::Made(Rich::whole(percent_encoded(&self.customer_label(event)))),
+            Variable::CustomerId => Shown::Own(event.customer.id.to_string()),
+            Variable::CustomerLink => Shown::Made(self.customer_link(event)),
+            Variable::ProductId | Variable::OldProductId => Shown::Foreign(notice.product.clone().unwrap_or_default()),
             Variable::ProductName => {
                 let name = event.purchase.product_name.as_deref().or(notice.product.as_deref());
-                Rich::foreign(name.unwrap_or_default())
+                Shown::Foreign(name.unwrap_or_default().to_owned())
             }
             Variable::NewProductId => {
-                Rich::foreign(notice.new_product.as_deref().or(notice.product.as_deref()).unwrap_or_default())
+                let new = notice.new_product.as_deref().or(notice.product.as_deref());
+                Shown::Foreign(new.unwrap_or_default().to_owned())
             }
-            Variable::Revenue => Rich::own(&self.money_words(notice).map_or(NOTHING.to_owned(), |(_, text)| text)),
+            Variable::Revenue => self.money_words(notice).map_or(Shown::Nothing, |(_, text)| Shown::Own(text)),
             Variable::Currency => {
                 let money = notice.money.filter(|_| self.revenue != Revenue::Hide);
-                Rich::own(money.as_ref().map_or(NOTHING, |money| money.currency.as_str()))
+                own(money.as_ref().map(|money| money.currency.as_str()))
             }
-            Variable::Store => Rich::own(store_words(event.store)),
-            Variable::Environment => Rich::own(event.environment.as_str()),
-            Variable::Event => Rich::own(&notice.words.title),
-            Variable::Reason => Rich::own(notice.reason.map_or(NOTHING, reason_words)),
+            Variable::Store => own(Some(store_words(event.store))),
+            Variable::Environment => own(Some(event.environment.as_str())),
+            Variable::Event => own(Some(&notice.words.title)),
+            Variable::Reason => own(notice.reason.map(reason_words)),
             Variable::Entitlements => {
                 let active = event.entitlements.active.join(", ");
                 foreign(Some(active.as_str()).filter(|text| !text.is_empty()))
             }
-            Variable::PeriodType => Rich::own(event.purchase.period_type.map_or(NOTHING, |period| period.as_str())),
+            Variable::PeriodType => own(event.purchase.period_type.map(|period| period.as_str())),
             Variable::ExpiresAt => {
                 let ends_at = event.purchase.period.as_ref().and_then(|period| period.ends_at);
-                ends_at.map_or_else(|| Rich::own(NOTHING), |at| Rich::date(at, 'D'))
+                ends_at.map_or(Shown::Nothing, |at| Shown::Moment(at, 'D'))
             }
-            Variable::OccurredAt => Rich::date(event.occurred_at, 'f'),
+            Variable::OccurredAt => Shown::Moment(event.occurred_at, 'f'),
             Variable::Country => foreign(event.purchase.country.as_deref()),
-            Variable::RenewalNumber => Rich::own(&event.purchase.renewal_number.to_string()),
+            Variable::RenewalNumber => Shown::Number(event.purchase.renewal_number.into()),
+            Variable::StoreId => own(Some(event.store.as_str())),
+            Variable::SourceId => Shown::Own(event.source_id.to_string()),
+            Variable::AmountMinor => {
+                let money = notice.money.map(|money| self.as_shown(event.store, money));
+                money.flatten().map_or(Shown::Nothing, |money| Shown::Number(money.amount_minor))
+            }
         }
     }
 
@@ -269,12 +272,15 @@ impl Look {
     /// The money that a digest adds up: as [`Look::money_words`] shows it.
     pub(super) fn counted(&self, notice: &Notice<'_>) -> Option<Money> {
         let money = notice.money.filter(|_| notice.topic.shows_revenue())?;
+        self.as_shown(notice.event.store, money)
+    }
+
+    /// Money as `revenue` says.
+    fn as_shown(&self, store: Store, money: Money) -> Option<Money> {
         match self.revenue {
             Revenue::Hide => None,
             Revenue::Gross => Some(money),
-            Revenue::Proceeds => {
-                Some(self.commission.get(&notice.event.store).map_or(money, |share| less(money, *share)))
-            }
+            Revenue::Proceeds => Some(self.commission.get(&store).map_or(money, |share| less(money, *share))),
         }
     }
 }

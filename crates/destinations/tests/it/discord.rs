@@ -298,7 +298,7 @@ fn faulty_settings_are_refused_at_their_place() {
             "variable",
             json!({ "url": url, "messages": { "RENEWAL": { "text": "hi {{product}}" } } }),
             "/messages/RENEWAL/text",
-            "at character 4: unknown variable `product`; did you mean `product_id`?",
+            "line 1, column 6: unknown variable `product`; did you mean `product_id`?",
         ),
         ("style", json!({ "url": url, "style": "fancy" }), "/style", "`default`"),
         (
