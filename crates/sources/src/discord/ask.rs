@@ -6,10 +6,10 @@
 //! documented, and was seen both ways. Of each page the smallest id leads down and the largest up, until a page is empty.
 
 use super::wire::is_id;
-use crate::{Ask, Lookup};
+use crate::{Ask, Lookup, Refusal};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use paidup_lifecycle::observation::Environment;
+use paidup_lifecycle::observation::{Environment, Period};
 use paidup_lifecycle::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,9 @@ const USER_AGENT: HeaderValue =
 
 /// How a one-time purchase is asked for again (`Facets::ask_with`); a subscription by its SKU.
 pub(super) const ONE_TIME: &str = "entitlement";
+
+/// What is kept as the answer where there is nothing under an SKU.
+pub(super) const NOTHING: Bytes = Bytes::from_static(b"null");
 
 /// Discord's API, with a bot's token.
 pub(super) struct Api {
@@ -59,9 +62,15 @@ pub(super) struct Context {
     /// The subscription whose access the user's entitlements decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) decides: Option<Decides>,
-    /// The id that somebody claims.
+    /// The id that somebody claims, or that is not where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) find: Option<String>,
+    /// The hub knows the subscription: if it is not under this SKU any more, it is under another.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_known: bool,
+    /// It is one of several places to look for something: that it is not there says nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_one_of_many: bool,
     /// Older entitlements are not wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<Timestamp>,
@@ -96,6 +105,9 @@ pub(super) struct Decides {
     pub(super) subscription: String,
     /// It is still being charged.
     pub(super) is_charged: bool,
+    /// The period that it says it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) period: Option<Period>,
 }
 
 impl<'a> Wanted<'a> {
@@ -140,7 +152,8 @@ impl<'a> Wanted<'a> {
             ONE_TIME => Wanted::Entitlement(id),
             sku => Wanted::Subscription(sku, id),
         };
-        is_id(id).then(|| wanted.lookup(&Context::default(), "how the purchase stands"))
+        let context = Context { is_known: true, ..Context::default() };
+        is_id(id).then(|| wanted.lookup(&context, "how the purchase stands"))
     }
 
     /// Entitlements since then.
@@ -156,6 +169,21 @@ impl<'a> Wanted<'a> {
         match sku.filter(|sku| is_id(sku)) {
             Some(sku) => vec![Wanted::Subscription(sku, id).lookup(&Context::default(), WHY)],
             None => vec![Wanted::Entitlement(id).lookup(&context, WHY), Wanted::Skus.lookup(&context, WHY)],
+        }
+    }
+
+    /// What it means that Discord does not know what was wanted.
+    ///
+    /// A change of plan takes its subscription to another SKU: under the old one it is found no more, and under the new one
+    /// not before Discord is done.
+    pub(super) fn not_found(self, context: &Context) -> Refusal {
+        let is_subscription = matches!(self, Wanted::Subscription(..));
+        let led_here = context.entitlement.as_ref();
+        match (is_subscription, led_here.map(|known| !known.deleted && known.ends_at.is_none())) {
+            (true, Some(true)) => Refusal::Later,
+            (true, Some(false)) => Refusal::Answer(NOTHING),
+            (true, None) if context.is_known || context.is_one_of_many => Refusal::Answer(NOTHING),
+            _ => Refusal::Final,
         }
     }
 

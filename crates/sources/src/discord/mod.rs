@@ -14,8 +14,8 @@ mod tests;
 
 use crate::proof::ed25519::PublicKey;
 use crate::{
-    Ask, Claim, Claimed, Definition, Keys, Lookup, Notification, Proof, RawRequest, Reading, Rejection, RejectionKind,
-    SettingsError, Source, Upstreams, Verification, Verified, lenient, settings,
+    Ask, Claim, Claimed, Definition, Keys, Lookup, Notification, Proof, RawRequest, Reading, Refusal, Rejection,
+    RejectionKind, SettingsError, Source, Upstreams, Verification, Verified, Wanted as Asked, lenient, settings,
 };
 use ask::{Api, Wanted};
 use bytes::Bytes;
@@ -157,6 +157,18 @@ impl Source for Discord {
 
     fn look_up(&self, lookup: &Lookup, _now: Timestamp) -> Option<http::Request<Bytes>> {
         self.api.as_ref()?.look_up(&lookup.name)
+    }
+
+    fn refused(&self, wanted: &Asked<'_>, status: http::StatusCode, _body: &[u8]) -> Refusal {
+        match (status, wanted) {
+            (http::StatusCode::NOT_FOUND, Asked::Lookup(name, context)) => {
+                let context = serde_json::from_str(context).unwrap_or_default();
+                Wanted::of_name(name).map_or(Refusal::Final, |wanted| wanted.not_found(&context))
+            }
+            (http::StatusCode::NOT_FOUND | http::StatusCode::GONE, _) => Refusal::Final,
+            (http::StatusCode::UNAUTHORIZED | http::StatusCode::FORBIDDEN, _) => Refusal::Credentials,
+            _ => Refusal::Later,
+        }
     }
 
     fn calls_a_minute(&self) -> Option<u32> {

@@ -28,6 +28,8 @@ use std::time::Duration;
 /// A period or entitlement that starts within this of its subscription's own id is of its first period: they are made within
 /// moments, and Discord bills by the month.
 const FIRST_PERIOD: Duration = Duration::from_secs(86_400);
+/// The same as a part of the period, where that is shorter than a month.
+const FIRST_PART: u32 = 30;
 /// How long after the end of its period a subscription that is still charged is taken to be unpaid rather than in renewal.
 const RENEWAL_TAKES: Duration = Duration::from_secs(3600);
 /// Entitlements of this long before are compared too: ids tell when something was bought, not when it was told.
@@ -43,6 +45,8 @@ pub(super) struct Reader {
 /// Who says something, and when.
 struct Word {
     source: SourceId,
+    /// What it does not say is asked for.
+    asks: bool,
     id: Arc<str>,
     at: Timestamp,
     origin: Origin,
@@ -162,6 +166,11 @@ impl Word {
                 period.stamp.as_of = period.stamp.as_of.min(starts_at);
             }
             facets.period = Some(period);
+            // Another plan's entitlement on the first day looks the same: where its subscription is asked for, that says which
+            // of them is in force.
+            for sku in [&mut facets.product, &mut facets.ask_with].into_iter().flatten().filter(|_| self.asks) {
+                sku.stamp.as_of = sku.stamp.as_of.min(starts_at);
+            }
             // An end that is to come is told only of what will not renew.
             facets.will_renew = known.ends_at.map(|_| self.dated(rank, false));
         }
@@ -171,7 +180,7 @@ impl Word {
 
 impl Reader {
     fn word(&self, id: &str, at: Timestamp, origin: Origin) -> Word {
-        Word { source: self.source, id: id.into(), at, origin }
+        Word { source: self.source, asks: self.asks, id: id.into(), at, origin }
     }
 
     pub(super) fn event(&self, event: &Event<'_>) -> Reading {
@@ -232,6 +241,7 @@ impl Reader {
         match wanted {
             Wanted::FirstPage | Wanted::PageBelow(_) | Wanted::PageAbove(_) => self.page(wanted, &context, &value),
             Wanted::EntitlementsOf(_) => decided(&word, &context, &value),
+            Wanted::Subscription(_, id) if value.is_null() => Ok(not_there(&word, &context, id)),
             Wanted::Entitlement(_) => {
                 let entitlement = Entitlement::new(Object(&value)).ok_or_else(|| no_answer("an entitlement"))?;
                 Ok(self.asked_entitlement(&word, &context, &entitlement))
@@ -326,7 +336,10 @@ fn subscribed(word: &Word, asked_sku: &str, context: &Context, subscription: &Su
         && ends_at > starts_at
     {
         // The first one as its entitlement tells it.
-        let born = born_at(subscription.id).filter(|_| is_of_first_period(subscription.id, starts_at));
+        let is_near = |born: &Timestamp| {
+            starts_at.since(*born).max(born.since(starts_at)) < ends_at.since(starts_at) / FIRST_PART
+        };
+        let born = born_at(subscription.id).filter(|_| is_of_first_period(subscription.id, starts_at)).filter(is_near);
         let transaction_id = born.map(|_| subscription.id.to_owned());
         let starts_at = born.unwrap_or(starts_at);
         facets.period = Some(word.dated('c', Period { transaction_id, starts_at, ends_at: Some(ends_at) }));
@@ -338,15 +351,33 @@ fn subscribed(word: &Word, asked_sku: &str, context: &Context, subscription: &Su
         Some(Status::Inactive) | None => None,
     };
     facets.standing = standing.ok().map(|standing| word.dated('c', standing));
+    let period = facets.period.as_ref().map(|period| period.value.clone());
     let environment = Environment::Production;
     let mut reading = Reading::observed(word.observation(subscription.id, environment, Hint::Answered, facets));
     if let (Err(Some(is_charged)), Some(user)) = (standing, subscription.user()) {
-        let decides = Some(Decides { subscription: subscription.id.to_owned(), is_charged });
+        let decides = Some(Decides { subscription: subscription.id.to_owned(), is_charged, period });
         let context = Context { decides, ..Context::default() };
         reading.lookups.push(Wanted::EntitlementsOf(user).lookup(&context, "whether it still gives access"));
     }
     reading.same.extend(ids_of(subscription.user()));
     reading
+}
+
+/// A subscription that is not under the SKU that it had: its user's entitlements say under which it is, else each SKU is tried.
+fn not_there(word: &Word, context: &Context, id: &str) -> Reading {
+    if context.is_one_of_many {
+        return Reading::noted(Note::Informative);
+    }
+    let elsewhere = Context { find: Some(id.to_owned()), is_one_of_many: true, ..Context::default() };
+    let user = context.entitlement.as_ref().and_then(|known| known.user.as_deref());
+    let wanted = user.map_or(Wanted::Skus, Wanted::EntitlementsOf);
+    let lookup = wanted.lookup(&elsewhere, "the subscription has another SKU now");
+    let reading = match context.is_known {
+        // Its answer has to be about it, and says nothing.
+        true => Reading::observed(word.observation(id, Environment::Production, Hint::Answered, Facets::default())),
+        false => Reading::noted(Note::Informative),
+    };
+    Reading { lookups: vec![lookup], ..reading }
 }
 
 /// What a subscription's status says of access. `Err(Some(...))`: only the user's entitlements can say, and whether it is still
@@ -357,13 +388,17 @@ fn standing(
     is_entitled: bool,
     ended: Option<&Known>,
 ) -> Result<Standing, Option<bool>> {
+    // An event may come late: what it says of an entitlement of an earlier period decides nothing.
+    let ended = ended.filter(|known| known.deleted || known.ends_at > subscription.starts_at());
     let over_for = subscription.ends_at().map(|end| word.at.since(end)).unwrap_or_default();
     let is_over = subscription.ends_at().is_some_and(|end| end <= word.at);
     let has_another =
         ended.is_some_and(|ended| subscription.entitlements().iter().any(|other| *other != ended.id.as_str()));
+    let changes_plan = subscription.renewal_sku().is_some_and(|next| !subscription.skus().contains(&next));
     match subscription.status().ok_or(None)? {
-        Status::Active if is_entitled || !is_over || has_another => Ok(Standing::Active),
-        Status::Active if ended.is_some() => Ok(Standing::BillingRetry),
+        Status::Active if !is_over || has_another => Ok(Standing::Active),
+        // Where another plan was to follow, the old one's entitlement ends before the new one's begins.
+        Status::Active if ended.is_some() && !changes_plan => Ok(Standing::BillingRetry),
         Status::Active if over_for < RENEWAL_TAKES => Ok(Standing::Active),
         Status::Active => Err(Some(true)),
         // Discord turns it into INACTIVE with a delay.
@@ -372,7 +407,8 @@ fn standing(
         // It was made before its entitlement was given, and is about to become ACTIVE.
         Status::Inactive if is_entitled && !is_over => Err(None),
         Status::Inactive if ended.is_some_and(|ended| ended.deleted) => Ok(Standing::Revoked),
-        Status::Inactive if is_over || ended.is_some() => Ok(Standing::Expired),
+        Status::Inactive if ended.is_some() => Ok(Standing::Expired),
+        // Its period ran out, or it was refunded before.
         Status::Inactive => Err(Some(false)),
     }
 }
@@ -380,6 +416,9 @@ fn standing(
 /// All entitlements of a user, which decide the access of one subscription.
 fn decided(word: &Word, context: &Context, value: &Value) -> Result<Reading, Rejection> {
     let all = list(value, "a list of entitlements")?;
+    if let Some(id) = &context.find {
+        return Ok(elsewhere(id, all.filter_map(Entitlement::new)));
+    }
     let Some(decides) = &context.decides else { return Ok(Reading::noted(Note::Informative)) };
     let own: Vec<Known> = all
         .filter_map(Entitlement::new)
@@ -387,15 +426,18 @@ fn decided(word: &Word, context: &Context, value: &Value) -> Result<Reading, Rej
         .map(|it| Known::of(&it))
         .collect();
     let living = own.iter().find(|known| known.is_live(word.at));
+    let newest = own.iter().max_by_key(|known| born_at(&known.id));
     let standing = match (living, decides.is_charged) {
         (Some(_), _) => Standing::Active,
         (None, true) => Standing::BillingRetry,
-        (None, false) if own.iter().any(|known| known.deleted) => Standing::Revoked,
+        (None, false) if newest.is_some_and(|known| known.deleted) => Standing::Revoked,
         (None, false) => Standing::Expired,
     };
     let facets = Facets {
         standing: Some(word.dated('d', standing)),
         entitlement_id: living.map(|known| word.dated('d', known.id.clone())),
+        // Said together: it goes on, but not for ever, and is asked about again.
+        period: decides.period.clone().map(|period| word.dated('d', period)),
         // Not charged, but entitled until the end of the period: its SKU was taken off sale.
         will_renew: (living.is_some() && !decides.is_charged).then(|| word.dated('d', false)),
         ..Facets::default()
@@ -404,13 +446,25 @@ fn decided(word: &Word, context: &Context, value: &Value) -> Result<Reading, Rej
     Ok(Reading::observed(word.observation(&decides.subscription, Environment::Production, hint, facets)))
 }
 
+/// The subscription under the SKU of its entitlement that lives, else of its newest.
+fn elsewhere<'a>(id: &str, all: impl Iterator<Item = Entitlement<'a>>) -> Reading {
+    let rank = |it: &Entitlement<'_>| (!it.is_deleted() && it.ends_at().is_none(), born_at(it.id));
+    let Some(best) = all.filter(|it| it.subscription() == Some(id)).max_by_key(rank) else {
+        return Reading::noted(Note::Informative);
+    };
+    let context = Context { entitlement: Some(Known::of(&best)), is_one_of_many: true, ..Context::default() };
+    let lookup = Wanted::Subscription(best.sku, id).lookup(&context, "its entitlement says that it has this SKU now");
+    Reading { lookups: vec![lookup], note: Some(Note::Informative), ..Reading::default() }
+}
+
 /// What is for sale: the kind of what was bought once, or where a claimed subscription may be found.
 fn skus(word: &Word, context: &Context, value: &Value) -> Result<Reading, Rejection> {
     let all: Vec<Sku<'_>> = list(value, "a list of SKUs")?.filter_map(Sku::new).collect();
     if let Some(found) = &context.find {
         let subscriptions = all.iter().filter(|sku| sku.kind() == Some(Kind::Subscription));
         let lookups = subscriptions.map(|sku| {
-            Wanted::Subscription(sku.id, found).lookup(&Context::default(), "whose SKU the claimed subscription is of")
+            let context = Context { is_one_of_many: context.is_one_of_many, ..Context::default() };
+            Wanted::Subscription(sku.id, found).lookup(&context, "whose SKU the subscription is of")
         });
         return Ok(Reading { lookups: lookups.collect(), note: Some(Note::Informative), ..Reading::default() });
     }

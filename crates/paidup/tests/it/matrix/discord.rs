@@ -6,6 +6,7 @@ use crate::support::discord::{
 };
 use crate::support::{TestHub, at};
 use serde_json::json;
+use std::time::Duration;
 
 const MID: &str = "2026-01-10T00:00:00Z";
 const APR: &str = "2026-04-01T00:00:00Z";
@@ -135,6 +136,25 @@ async fn no_grace() {
     let told = bot.look_again("2026-02-03T00:00:00Z").await;
     assert_eq!(told, NOTHING);
     assert_eq!(bot.active().await, ["pro"]);
+    bot.stop().await;
+}
+
+/// A charge that fails at first and succeeds days later: nobody tells, so the hub has to go on asking.
+#[tokio::test]
+async fn renew_late() {
+    let bot = Bot::start(JAN).await;
+    bot.bought().await;
+    bot.hub.clock.set(at("2026-02-01T02:00:00Z"));
+    bot.hub.until("a look", async |_| (bot.api.called().len() > 2).then_some(())).await;
+    assert_eq!(bot.hub.types().await, STARTED);
+    bot.put(&subscription(JAN, 0, (FEB, MAR), json!({})));
+    bot.hub
+        .until("SUBSCRIPTION_RENEWED", async |hub| {
+            hub.clock.advance(Duration::from_secs(3600));
+            hub.types().await.iter().any(|name| name == "SUBSCRIPTION_RENEWED").then_some(())
+        })
+        .await;
+    assert!(bot.hub.hub.clock().now() < at("2026-02-20T00:00:00Z"), "{}", bot.hub.hub.clock().now());
     bot.stop().await;
 }
 

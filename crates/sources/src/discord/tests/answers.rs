@@ -4,25 +4,25 @@ use super::*;
 use crate::{Ask, Claim, Claimed};
 use paidup_lifecycle::observation::{Environment, Kind, Observation, Standing};
 
-fn snowflake(ms: i64, tail: u64) -> String {
+pub(super) fn snowflake(ms: i64, tail: u64) -> String {
     (((ms - 1_420_070_400_000).unsigned_abs() << 22) | tail).to_string()
 }
 
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     Timestamp::from_millis(ms).unwrap().to_string().replace('Z', "+00:00")
 }
 
-fn sample(name: &str) -> Value {
+pub(super) fn sample(name: &str) -> Value {
     let path = golden::samples("discord/samples").into_iter().find(|(found, _)| found == name).unwrap().1;
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-fn told(name: &str, token: Option<&str>) -> Reading {
+pub(super) fn told(name: &str, token: Option<&str>) -> Reading {
     verify(open(token).as_ref(), sample(name).to_string().as_bytes()).unwrap().remove(0).reading
 }
 
 /// The subscription as it stands, in the live numbering.
-fn subscription(status: u8, period: (i64, i64), more: Value) -> Value {
+pub(super) fn subscription(status: u8, period: (i64, i64), more: Value) -> Value {
     let mut subscription = json!({
         "id": SUBSCRIPTION, "user_id": USER, "sku_ids": [SKU], "entitlement_ids": ["1456074444148572167"],
         "renewal_sku_ids": null, "current_period_start": time(period.0), "current_period_end": time(period.1),
@@ -32,15 +32,15 @@ fn subscription(status: u8, period: (i64, i64), more: Value) -> Value {
     subscription
 }
 
-const FIRST: (i64, i64) = (T0, T0 + 31 * DAY);
-const SECOND: (i64, i64) = (T0 + 31 * DAY, T0 + 59 * DAY);
+pub(super) const FIRST: (i64, i64) = (T0, T0 + 31 * DAY);
+pub(super) const SECOND: (i64, i64) = (T0 + 31 * DAY, T0 + 59 * DAY);
 
-fn answer(lookup: &Lookup, at: i64, body: &Value) -> Reading {
+pub(super) fn answer(lookup: &Lookup, at: i64, body: &Value) -> Reading {
     let id = looked_up_id(Timestamp::from_millis(at).unwrap(), &lookup.name, &lookup.context);
     open(Some(TOKEN)).read_kept(&id, body.to_string().as_bytes()).unwrap()
 }
 
-fn question(id: &str, ask_with: &str) -> Ask {
+pub(super) fn question(id: &str, ask_with: &str) -> Ask {
     Ask {
         store_purchase_id: id.to_owned(),
         environment: Some(Environment::Production),
@@ -49,11 +49,11 @@ fn question(id: &str, ask_with: &str) -> Ask {
     }
 }
 
-fn asked() -> Lookup {
+pub(super) fn asked() -> Lookup {
     open(Some(TOKEN)).ask_by(&question(SUBSCRIPTION, SKU)).unwrap()
 }
 
-fn one(mut reading: Reading) -> Observation {
+pub(super) fn one(mut reading: Reading) -> Observation {
     assert_eq!(reading.observations.len(), 1, "{reading:?}");
     reading.observations.remove(0)
 }
@@ -122,10 +122,10 @@ fn every_status_means_what_it_means() {
         ("in renewal", 0, asked(), over, Some(Standing::Active), false),
         ("unpaid, or renewed late", 0, asked(), long_over, None, true),
         ("unpaid, entitlement gone", 0, ended.clone(), long_over, Some(Standing::BillingRetry), false),
-        ("unpaid, entitlement there", 0, living.clone(), long_over, Some(Standing::Active), false),
+        ("unpaid, entitlement there when it was told", 0, living.clone(), long_over, None, true),
         ("ending", 2, asked(), inside, Some(Standing::Active), false),
         ("ended, and Discord is late to say so", 2, ended.clone(), over, Some(Standing::Expired), false),
-        ("over", 1, asked(), over, Some(Standing::Expired), false),
+        ("over, or refunded before", 1, asked(), over, None, true),
         ("over, told by its entitlement", 1, ended, over, Some(Standing::Expired), false),
         ("inactive inside of its period", 1, asked(), inside, None, true),
         ("made before its entitlement was given", 1, living, T0 + 1500, None, false),

@@ -1,6 +1,7 @@
-//! Samples with what is read of them, with and without a token, answers, lists, forgeries.
+//! Samples with what is read of them, with and without a token, answers, lists, changes of plan, forgeries.
 
 mod answers;
+mod changes;
 mod forgeries;
 
 use super::DEFINITION;
