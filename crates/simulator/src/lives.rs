@@ -7,7 +7,7 @@ use crate::catalogue::Storefront;
 use crate::chance::Chance;
 use crate::stores::app_store::wire::Notification;
 use crate::stores::stripe::objects::Event;
-use crate::stores::{StoreKind, amazon, play};
+use crate::stores::{StoreKind, amazon, discord, play};
 use crate::truth::After;
 use std::sync::Arc;
 
@@ -82,6 +82,12 @@ pub enum Turn {
     CancelledOnHold,
     RefundedKept,
     Reminded,
+    ChargedAgain,
+    PlanEnding,
+    PlanBeginning,
+    Consumed,
+    TestGranted,
+    TestWithdrawn,
 }
 
 impl Turn {
@@ -154,6 +160,12 @@ impl Turn {
         Turn::CancelledOnHold,
         Turn::RefundedKept,
         Turn::Reminded,
+        Turn::ChargedAgain,
+        Turn::PlanEnding,
+        Turn::PlanBeginning,
+        Turn::Consumed,
+        Turn::TestGranted,
+        Turn::TestWithdrawn,
     ];
 }
 
@@ -165,8 +177,8 @@ pub struct Told {
     pub purchase: Arc<str>,
     /// The id that the store gives it here, where the store may give a purchase a new one: Google's token, Amazon's receipt.
     pub known_as: Option<Arc<str>>,
-    /// An id that the hub must know the customer by: the one of the app, if the app told the store, else Stripe's. Some
-    /// of Apple's customers have none.
+    /// An id that the hub must know the customer by: the one of the app, if the app told the store, else Stripe's or
+    /// Discord's. Some of Apple's customers have none.
     pub customer: Option<Arc<str>>,
     /// Place in the purchase's life, from 0.
     pub ordinal: u32,
@@ -191,6 +203,8 @@ pub enum Said {
     Play(Box<play::wire::Notification>),
     /// A real-time notification of the Amazon Appstore.
     Amazon(Box<amazon::wire::Notification>),
+    /// A change at Discord, with or without a webhook event.
+    Discord(Box<discord::wire::Change>),
 }
 
 impl Told {
@@ -202,6 +216,7 @@ impl Told {
             Said::Stripe(_) => StoreKind::Stripe,
             Said::Play(_) => StoreKind::Play,
             Said::Amazon(_) => StoreKind::Amazon,
+            Said::Discord(_) => StoreKind::Discord,
         }
     }
 
@@ -224,6 +239,19 @@ impl Told {
     pub fn amazon(&self) -> Option<&amazon::wire::Notification> {
         let Said::Amazon(notification) = &self.said else { return None };
         Some(notification)
+    }
+
+    /// What changes at Discord; `None` from another store.
+    #[must_use]
+    pub fn discord(&self) -> Option<&discord::wire::Change> {
+        let Said::Discord(change) = &self.said else { return None };
+        Some(change)
+    }
+
+    /// The store tells nobody: it only shows to who asks.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.discord().is_some_and(|change| change.event.is_none())
     }
 
     /// What Stripe says; `None` from another store.

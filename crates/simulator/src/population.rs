@@ -9,7 +9,7 @@ use crate::chance::Chance;
 use crate::lives::{Person, Told};
 use crate::stores::app_store::wire::App;
 use crate::stores::stripe::shape::Shape;
-use crate::stores::{amazon, app_store, play, stripe};
+use crate::stores::{amazon, app_store, discord, play, stripe};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub enum Shop {
     Play(play::wire::App),
     /// In this app of Amazon's.
     Amazon(amazon::wire::App),
+    /// In this app at Discord.
+    Discord(discord::wire::App),
 }
 
 /// An iterator over everything that the stores tell, in lived order.
@@ -108,6 +110,10 @@ impl Population {
             Some(Shop::Amazon(app)) => {
                 let customer = amazon::lives::Customer::new(person, self.calendar, app.clone());
                 amazon::lives::live(customer, self.options.horizon)
+            }
+            Some(Shop::Discord(app)) => {
+                let customer = discord::lives::Customer::new(person, self.calendar, *app);
+                discord::lives::live(customer, self.options.horizon)
             }
             None => Vec::new(),
         }

@@ -13,10 +13,11 @@ use crate::stores::amazon::Amazon;
 use crate::stores::amazon::sns::SnsError;
 use crate::stores::app_store::wire::App;
 use crate::stores::app_store::{AppStore, SignError};
+use crate::stores::discord::Discord;
 use crate::stores::play::Play;
 use crate::stores::stripe::Stripe;
 use crate::stores::stripe::shape::Shape;
-use crate::stores::{Feed, Played, StoreKind, amazon, play};
+use crate::stores::{Feed, Played, StoreKind, amazon, discord, play};
 use crate::traffic::{self, Counters, Desk, Disorder, Disorders, Line, Pace, Single, Snapshot, TrafficOptions};
 use crate::truth::Truth;
 use serde::Serialize;
@@ -151,6 +152,7 @@ pub struct Simulation {
     stripe: Arc<Stripe>,
     play: Arc<Play>,
     amazon: Arc<Amazon>,
+    discord: Arc<Discord>,
     counters: Arc<Counters>,
     truth: Arc<Mutex<Truth>>,
     client: reqwest::Client,
@@ -174,6 +176,7 @@ impl Simulation {
             stripe: Arc::new(stripe),
             play: Arc::new(Play::new(play, true)),
             amazon: Arc::new(Amazon::new(options.seed, amazon, true)?),
+            discord: Arc::new(Discord::new(options.seed, discord::wire::App::of_seed(options.seed))),
             counters: Arc::new(Counters::default()),
             truth: Arc::new(Mutex::new(Truth::default())),
             client: edge::client()?,
@@ -197,6 +200,12 @@ impl Simulation {
     #[must_use]
     pub fn amazon(&self) -> Arc<Amazon> {
         Arc::clone(&self.amazon)
+    }
+
+    /// Discord, for its key and for its API.
+    #[must_use]
+    pub fn discord(&self) -> Arc<Discord> {
+        Arc::clone(&self.discord)
     }
 
     /// The App Store, for its root certificate and for forgeries.
@@ -283,6 +292,7 @@ impl Simulation {
                 StoreKind::Stripe => self.stripe.clone(),
                 StoreKind::Play => self.play.clone(),
                 StoreKind::Amazon => self.amazon.clone(),
+                StoreKind::Discord => self.discord.clone(),
             }
         };
         self.options.stores.iter().map(store).collect()
@@ -355,13 +365,19 @@ impl Simulation {
         Ok(result)
     }
 
+    /// Whether things happen that no store tells of, so that a hub has to ask at the end.
+    #[must_use]
+    pub fn has_silence(&self) -> bool {
+        self.options.stores.iter().any(|store| !store.tells_everything())
+    }
+
     /// Stores of which a hub hears everything in order and before it asks: an answer of Stripe's API is ahead of the events
     /// that are still on their way, and what they would have caused is then not told.
     fn told_in_order(&self) -> Vec<StoreKind> {
         let keeps = |kind: &StoreKind| match kind {
             StoreKind::AppStore => !self.options.app_store_is_asked,
             StoreKind::Stripe => !self.options.stripe_is_asked,
-            StoreKind::Play | StoreKind::Amazon => false,
+            StoreKind::Play | StoreKind::Amazon | StoreKind::Discord => false,
         };
         let disorders = self.disorders();
         let in_order = |kind: &StoreKind| keeps(kind) && disorders.of(*kind).keeps_order();

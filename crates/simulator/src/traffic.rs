@@ -325,6 +325,10 @@ pub(crate) async fn send_all(
         if stop.is_cancelled() || !wait_for_turn(line, &told, number, began, speed, stop).await {
             break;
         }
+        if told.is_silent() {
+            line.learn_unheard(&told);
+            continue;
+        }
         line.counters.count_told(&told);
         let mut chance = Chance::new(line.options.seed ^ FATES, number as u64);
         let fate = line.options.disorder.of(told.store()).fate(&mut chance);
@@ -347,8 +351,15 @@ pub(crate) async fn open(line: &Line) -> Result<(), String> {
         let Some(body) = desk.store.opening(now_ms).map(Bytes::from) else { continue };
         let answer = desk.call(&line.client, &body, now_ms).await;
         let (status, _) = answer.map_err(|error| error.without_url().to_string())?;
-        if !status.is_success() {
+        if !desk.store.is_consent(status.as_u16()) {
             return Err(format!("{} was not let in: {status}", desk.store.kind()));
+        }
+        for probe in desk.store.probes(now_ms) {
+            let answer = desk.send(&line.client, &probe.body.into(), &probe.headers).await;
+            let (status, _) = answer.map_err(|error| error.without_url().to_string())?;
+            if !probe.answers.contains(&status.as_u16()) {
+                return Err(format!("{} asked for {}: {status}", desk.store.kind(), probe.name));
+            }
         }
         let until = Instant::now() + line.options.patience;
         while !desk.store.is_open() {
@@ -399,10 +410,15 @@ impl Line {
     /// It is lost on the way: true all the same, and the store knows that nobody answered.
     fn drop_it(&self, told: &Told) {
         self.counters.count_dropped(told);
-        self.truth.lock().unwrap_or_else(PoisonError::into_inner).learn_unheard(told);
+        self.learn_unheard(told);
         if let Ok(desk) = self.desk(told) {
             desk.store.attempted(&told.said, self.clock.now_ms(), Outcome::Lost);
         }
+    }
+
+    /// No notification tells it, or none that arrives.
+    fn learn_unheard(&self, told: &Told) {
+        self.truth.lock().unwrap_or_else(PoisonError::into_inner).learn_unheard(told);
     }
 
     fn desk(&self, told: &Told) -> Result<&Desk, CannotTell> {
@@ -415,22 +431,25 @@ impl Line {
 }
 
 impl Desk {
-    /// One attempt.
-    fn request(&self, client: &reqwest::Client, body: &Bytes, now_ms: i64) -> reqwest::RequestBuilder {
-        let request = client.post(&*self.ingest_url).header("content-type", self.store.content_type());
-        let headers = self.store.headers(body, now_ms);
-        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        request.body(body.clone())
-    }
-
-    /// The status and text of its answer.
+    /// One attempt: the status and text of its answer.
     async fn call(
         &self,
         client: &reqwest::Client,
         body: &Bytes,
         now_ms: i64,
     ) -> Result<(StatusCode, String), reqwest::Error> {
-        let answer = self.request(client, body, now_ms).send().await?;
+        self.send(client, body, &self.store.headers(body, now_ms)).await
+    }
+
+    async fn send(
+        &self,
+        client: &reqwest::Client,
+        body: &Bytes,
+        headers: &[(&'static str, String)],
+    ) -> Result<(StatusCode, String), reqwest::Error> {
+        let request = client.post(&*self.ingest_url).header("content-type", self.store.content_type());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let answer = request.body(body.clone()).send().await?;
         let status = answer.status();
         Ok((status, answer.text().await?))
     }
@@ -444,8 +463,12 @@ impl Single {
         Single(Connection::new(line, 0))
     }
 
-    /// True: it was accepted.
+    /// True: it was accepted, or there is nothing to send.
     pub(crate) async fn send(&mut self, told: Told) -> bool {
+        if told.is_silent() {
+            self.0.line.learn_unheard(&told);
+            return true;
+        }
         self.0.line.counters.count_told(&told);
         self.0.deliver(&Parcel { told, fate: Fate::default() }, false, 0).await
     }

@@ -102,7 +102,7 @@ pub struct PurchaseTruth {
     pub ordinal: u32,
     /// Notifications told.
     pub notifications: u32,
-    /// Of these: lost on the way, so that a hub can only have asked.
+    /// Of these: lost on the way or told to nobody, so that a hub can only have asked.
     pub unheard: u32,
     /// How often each canonical event can be missing, because only a notification that was lost told of it.
     pub unheard_events: BTreeMap<&'static str, u32>,
@@ -182,7 +182,7 @@ impl Truth {
         }
     }
 
-    /// Takes note of a notification that was lost on the way: it is true all the same.
+    /// Takes note of a notification that was lost on the way, or of what no notification tells: it is true all the same.
     pub fn learn_unheard(&mut self, told: &Told) {
         self.learn(told);
         if let Some(known) = self.purchases.get_mut(&told.purchase) {
@@ -194,10 +194,10 @@ impl Truth {
     }
 
     /// What a hub can know that asks: everything but those purchases of which every notification was lost and whose store
-    /// shows no history. Nobody who never heard of them can ask for them.
+    /// shows no list. Nobody who never heard of them can ask for them.
     #[must_use]
     pub fn knowable(&self) -> Truth {
-        let is_knowable = |one: &PurchaseTruth| one.store.has_history() || one.unheard < one.notifications;
+        let is_knowable = |one: &PurchaseTruth| one.store.lists_purchases() || one.unheard < one.notifications;
         let purchases = self.purchases.iter().filter(|(_, one)| is_knowable(one));
         Truth { purchases: purchases.map(|(id, one)| (Arc::clone(id), one.clone())).collect() }
     }

@@ -1,11 +1,12 @@
 //! `paidup simulate --to URL`: a simulated population's signed store traffic, sent to a running hub. It also plays what the
-//! hub asks: Stripe's API if it is told where, Google's and Amazon's always when they are among the stores.
+//! hub asks: Stripe's API if it is told where, Google's, Amazon's and Discord's always when they are among the stores.
 
 use super::faults::FaultArguments;
 use anyhow::{Context, Result, bail};
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Summary, Target};
 use paidup_simulator::standins::amazon::{self, AmazonApi, AmazonApiOptions};
 use paidup_simulator::standins::app_store::{AppStoreApi, AppStoreApiOptions};
+use paidup_simulator::standins::discord_app::{DiscordAppApi, DiscordAppApiOptions};
 use paidup_simulator::standins::play::{self, PlayApi, PlayApiOptions};
 use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
 use paidup_simulator::stores::StoreKind;
@@ -38,7 +39,7 @@ pub(crate) struct Arguments {
     /// Notifications a second instead of the pace of life.
     #[arg(long)]
     rate: Option<f64>,
-    /// Where customers buy: any of app_store, stripe, play and amazon, with commas between.
+    /// Where customers buy: any of app_store, stripe, play, amazon and discord, with commas between.
     #[arg(long, value_delimiter = ',', default_value = "app_store", value_name = "STORES")]
     stores: Vec<StoreKind>,
     /// Plays Stripe's API on this port of 127.0.0.1 and gives the hub a key for it. The hub must have been started with
@@ -56,6 +57,10 @@ pub(crate) struct Arguments {
     /// hub must have been started with PAIDUP_AMAZON_SNS_URL and PAIDUP_AMAZON_RVS_URL=http://127.0.0.1:PORT.
     #[arg(long, value_name = "PORT")]
     amazon_api_port: Option<u16>,
+    /// With discord among the stores: plays Discord's API of an app's SKUs, entitlements and subscriptions on this port of
+    /// 127.0.0.1. The hub must have been started with PAIDUP_DISCORD_API_URL=http://127.0.0.1:PORT/api/v10.
+    #[arg(long, value_name = "PORT")]
+    discord_api_port: Option<u16>,
     #[command(flatten)]
     faults: FaultArguments,
     /// Send sandbox notifications instead of production ones.
@@ -92,6 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         app_store: arguments.app_store_api_port,
         play: arguments.play_api_port,
         amazon: arguments.amazon_api_port,
+        discord: arguments.discord_api_port,
     };
     let apis = apis(&ports, &arguments.faults, &simulation).await?;
     let setup = simulation.setup(&arguments.to, &arguments.key, &[]).await.context("the hub was not set up")?;
@@ -143,9 +149,12 @@ fn stores(arguments: &Arguments) -> Result<Vec<StoreKind>> {
     for (store, port, name) in [
         (StoreKind::Play, arguments.play_api_port, "--play-api-port"),
         (StoreKind::Amazon, arguments.amazon_api_port, "--amazon-api-port"),
+        (StoreKind::Discord, arguments.discord_api_port, "--discord-api-port"),
     ] {
         if stores.contains(&store) && port.is_none() {
-            bail!("{store} needs {name}: what it pushes can be neither proven nor read without its own services");
+            bail!(
+                "{store} needs {name}: what it pushes can be neither proven nor read, or not whole, without its own services"
+            );
         }
     }
     Ok(stores)
@@ -157,6 +166,7 @@ struct Ports {
     app_store: Option<u16>,
     play: Option<u16>,
     amazon: Option<u16>,
+    discord: Option<u16>,
 }
 
 /// The APIs that are played, for as long as this lives.
@@ -166,6 +176,7 @@ struct Apis {
     app_store: Option<AppStoreApi>,
     play: Option<PlayApi>,
     amazon: Option<AmazonApi>,
+    discord: Option<DiscordAppApi>,
 }
 
 async fn apis(ports: &Ports, faults: &FaultArguments, simulation: &Simulation) -> Result<Apis> {
@@ -195,6 +206,13 @@ async fn apis(ports: &Ports, faults: &FaultArguments, simulation: &Simulation) -
         let api = AmazonApi::start(simulation.amazon(), options).await.context("Amazon cannot be played there")?;
         api.set_faults(amazon::Faults { api: faults.api(StoreKind::Amazon), ..amazon::Faults::default() });
         apis.amazon = Some(api);
+    }
+    if let Some(port) = ports.discord {
+        let options = DiscordAppApiOptions { port, ..DiscordAppApiOptions::default() };
+        let api = DiscordAppApi::start(simulation.discord(), options).await;
+        let api = api.context("Discord's API cannot be played there")?;
+        api.set_faults(faults.api(StoreKind::Discord));
+        apis.discord = Some(api);
     }
     Ok(apis)
 }

@@ -9,13 +9,15 @@ use paidup_simulator::calendar::Calendar;
 use paidup_simulator::compare::events_exactly;
 use paidup_simulator::edge::Clock;
 use paidup_simulator::lives::Turn;
+use paidup_simulator::reconcile::Reconciled;
 use paidup_simulator::setup::NewDestination;
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Target};
 use paidup_simulator::standins::amazon::{AmazonApi, AmazonApiOptions};
+use paidup_simulator::standins::discord_app::{DiscordAppApi, DiscordAppApiOptions};
 use paidup_simulator::standins::limits::Limit;
 use paidup_simulator::standins::play::{PlayApi, PlayApiOptions};
 use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
-use paidup_simulator::stores::{StoreKind, amazon, play};
+use paidup_simulator::stores::{StoreKind, amazon, discord, play};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +67,18 @@ async fn walk(settings: &[(&str, &str)], simulation: Simulation, clock: Clock) -
         let line = format!("{} {:?} -> {:?} {:?}", hub.clock.now(), told.turn, told.after.state, told.after.events);
         story.entry(told.purchase).or_default().push(line);
     }
+    if simulation.has_silence() {
+        // What happened since the last look shows to who asks.
+        let mut reconcile = Box::pin(simulation.reconcile(&url, ADMIN_KEY, &setup, 0));
+        let compared = hub.until("the reconcile", async |hub| {
+            // As many calls a minute as the store allows.
+            hub.clock.advance(Duration::from_secs(1));
+            tokio::time::timeout(Duration::from_millis(20), &mut reconcile).await.ok()
+        });
+        let compared = compared.await.expect("a reconcile");
+        assert!(compared.iter().all(Reconciled::is_whole), "{compared:?}");
+        quiet(&hub).await;
+    }
     let head = hub.hub.store().head(0).await.expect("a head");
     hub.until("every delivery", async |hub| {
         // What was in the way of one passes with time.
@@ -100,10 +114,11 @@ impl Walked {
     }
 }
 
-/// Google and Amazon, as fast as they are asked: their limits would make a run of seconds one of minutes.
+/// Google, Amazon and Discord, as fast as they are asked: their limits would make a run of seconds one of minutes.
 struct Vendors {
     play: PlayApi,
     amazon: AmazonApi,
+    discord: DiscordAppApi,
 }
 
 impl Vendors {
@@ -111,25 +126,29 @@ impl Vendors {
         let limit = Limit { calls: 1_000_000, span_ms: 1 };
         let play = PlayApiOptions { limit, voided_limit: limit, clock: clock.clone(), ..PlayApiOptions::default() };
         let amazon = AmazonApiOptions { limit, clock: clock.clone(), ..AmazonApiOptions::default() };
+        let discord = DiscordAppApiOptions { limit, clock: clock.clone(), ..DiscordAppApiOptions::default() };
         Vendors {
             play: PlayApi::start(simulation.play(), play).await.expect("Google"),
             amazon: AmazonApi::start(simulation.amazon(), amazon).await.expect("Amazon"),
+            discord: DiscordAppApi::start(simulation.discord(), discord).await.expect("Discord"),
         }
     }
 
-    fn settings(&self) -> [(&'static str, String); 4] {
+    fn settings(&self) -> [(&'static str, String); 5] {
         [
             ("PAIDUP_PLAY_API_URL", self.play.url()),
             ("PAIDUP_GOOGLE_OAUTH_URL", self.play.token_url()),
             ("PAIDUP_AMAZON_SNS_URL", self.amazon.url()),
             ("PAIDUP_AMAZON_RVS_URL", self.amazon.url()),
+            ("PAIDUP_DISCORD_API_URL", self.discord.url()),
         ]
     }
 
     /// Nobody called them in a way that the vendors would refuse.
     fn are_content(&self) {
-        let (play, amazon) = (self.play.report(), self.amazon.report());
+        let (play, amazon, discord) = (self.play.report(), self.amazon.report(), self.discord.report());
         assert_eq!((play.wrong, play.unauthorized, amazon.wrong), (vec![], 0, vec![]));
+        assert_eq!((discord.wrong, discord.unauthorized), (vec![], 0));
     }
 }
 
@@ -155,6 +174,13 @@ async fn every_event_of_amazons_customers_is_told_and_no_other() {
     walked(StoreKind::Amazon, 1).await;
 }
 
+#[tokio::test]
+async fn every_event_of_a_discord_apps_customers_is_told_and_no_other() {
+    for seed in [1, 2] {
+        walked(StoreKind::Discord, seed).await;
+    }
+}
+
 /// A hub with a source of this store, and a genuine notification.
 async fn refuses(store: StoreKind) {
     let options = SimulationOptions { stores: vec![store], ..SimulationOptions::default() };
@@ -173,6 +199,10 @@ async fn refuses(store: StoreKind) {
     let now = now + told.at;
     let forgeries = match store {
         StoreKind::Play => play::forgeries::all(&simulation.play(), told.play().expect("Google's"), now),
+        StoreKind::Discord => {
+            let event = told.discord().and_then(|change| change.event.as_ref()).expect("an event");
+            discord::forgeries::all(&simulation.discord(), event, now)
+        }
         _ => amazon::forgeries::all(&simulation.amazon(), told.amazon().expect("Amazon's")).expect("forgeries"),
     };
     let path = format!("/ingest/{}", setup.sources[0].id);
@@ -198,4 +228,9 @@ async fn every_forged_push_of_googles_is_refused() {
 #[tokio::test]
 async fn every_forged_message_of_amazons_is_refused() {
     refuses(StoreKind::Amazon).await;
+}
+
+#[tokio::test]
+async fn every_forged_event_of_discords_is_refused() {
+    refuses(StoreKind::Discord).await;
 }

@@ -191,8 +191,7 @@ fn offers(result: &mut Comparison, id: &str, expected: &PurchaseTruth, seen: &Se
 }
 
 fn periods(result: &mut Comparison, id: &str, expected: &PurchaseTruth, words: &[Word]) {
-    // Google and Amazon do not tell when a period began: there a hub reckons.
-    if !expected.store.has_history() {
+    if !expected.store.tells_periods() {
         return;
     }
     let mut begun = BTreeSet::new();

@@ -36,8 +36,10 @@ fn a_few_hundred_customers_live_every_kind_of_life() {
     let package_name: Arc<str> = Arc::from("com.example.paidup");
     let play = play::wire::App { package_name: Arc::clone(&package_name), is_tested: false };
     let amazon = amazon::wire::App { package_name, is_beta: false };
-    let shops = vec![some_app(), Shop::Stripe(Shape::Basil), Shop::Play(play), Shop::Amazon(amazon)];
-    let all = told_in(shops, 3_200, 7, 432_000.0);
+    let discord = discord::wire::App::of_seed(1);
+    let shops =
+        vec![some_app(), Shop::Stripe(Shape::Basil), Shop::Play(play), Shop::Amazon(amazon), Shop::Discord(discord)];
+    let all = told_in(shops, 4_000, 7, 432_000.0);
     let seen: BTreeSet<Turn> = all.iter().map(|told| told.turn).collect();
     let missing: Vec<_> = Turn::ALL.iter().filter(|turn| !seen.contains(turn)).collect();
     assert!(missing.is_empty(), "never happened: {missing:?}");

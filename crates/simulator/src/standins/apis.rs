@@ -4,7 +4,7 @@ use crate::edge::Clock;
 use crate::simulation::Simulation;
 use crate::standins::faults::Faults;
 use crate::standins::limits::Limit;
-use crate::standins::{amazon, app_store, play, stripe};
+use crate::standins::{amazon, app_store, discord_app, play, stripe};
 use crate::stores::StoreKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ pub struct Apis {
     pub play: play::PlayApi,
     /// Amazon's receipt verification, and the certificates of SNS.
     pub amazon: amazon::AmazonApi,
+    /// Discord's entitlements, subscriptions and SKUs.
+    pub discord: discord_app::DiscordAppApi,
 }
 
 /// What was asked of one of them.
@@ -54,19 +56,22 @@ impl Apis {
         let mut stripe = stripe::StripeApiOptions { clock: clock(), ..Default::default() };
         let mut play = play::PlayApiOptions { clock: clock(), ..Default::default() };
         let mut amazon = amazon::AmazonApiOptions { clock: clock(), ..Default::default() };
+        let mut discord = discord_app::DiscordAppApiOptions { clock: clock(), ..Default::default() };
         if let Some(limit) = options.limit {
             (apple.limit, stripe.limit, play.limit, amazon.limit) = (limit, limit, limit, limit);
-            play.voided_limit = limit;
+            (play.voided_limit, discord.limit) = (limit, limit);
         }
         Ok(Apis {
             app_store: app_store::AppStoreApi::start(simulation.app_store(), apple).await?,
             stripe: stripe::StripeApi::start(simulation.stripe(), stripe).await?,
             play: play::PlayApi::start(simulation.play(), play).await?,
             amazon: amazon::AmazonApi::start(simulation.amazon(), amazon).await?,
+            discord: discord_app::DiscordAppApi::start(simulation.discord(), discord).await?,
         })
     }
 
-    /// The hub's settings that point at them.
+    /// The hub's settings that point at them, but for Discord's: its one address is what the hub tells, too
+    /// (`PAIDUP_DISCORD_API_URL`, see [`discord_app::DiscordAppApi::router`]).
     #[must_use]
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -87,6 +92,7 @@ impl Apis {
             StoreKind::Stripe => self.stripe.set_faults(faults),
             StoreKind::Play => self.play.set_faults(play::Faults { api: faults, ..Default::default() }),
             StoreKind::Amazon => self.amazon.set_faults(amazon::Faults { api: faults, ..Default::default() }),
+            StoreKind::Discord => self.discord.set_faults(faults),
         }
     }
 
@@ -121,6 +127,12 @@ impl Apis {
                 let report = self.amazon.report();
                 let (calls, answered) = (report.calls, report.answered + report.gone);
                 Asked { calls, answered, limited: report.limited, faults: report.faults, wrong: report.wrong }
+            }
+            StoreKind::Discord => {
+                let report = self.discord.report();
+                let wrong = denied(report.unauthorized, report.wrong);
+                let (calls, answered) = (report.calls, report.answered + report.missing);
+                Asked { calls, answered, limited: report.limited, faults: report.faults, wrong }
             }
         }
     }

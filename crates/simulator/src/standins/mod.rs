@@ -7,6 +7,7 @@ pub mod amazon;
 pub mod apis;
 pub mod app_store;
 pub mod discord;
+pub mod discord_app;
 pub mod faults;
 pub mod intercom;
 pub mod limits;

@@ -3,6 +3,7 @@
 
 pub mod amazon;
 pub mod app_store;
+pub mod discord;
 pub mod forgery;
 pub mod play;
 mod played;
@@ -26,11 +27,14 @@ pub enum StoreKind {
     Play,
     /// Amazon's.
     Amazon,
+    /// An app's subscriptions at Discord.
+    Discord,
 }
 
 impl StoreKind {
     /// All of them.
-    pub const ALL: &'static [StoreKind] = &[StoreKind::AppStore, StoreKind::Stripe, StoreKind::Play, StoreKind::Amazon];
+    pub const ALL: &'static [StoreKind] =
+        &[StoreKind::AppStore, StoreKind::Stripe, StoreKind::Play, StoreKind::Amazon, StoreKind::Discord];
 
     /// The `type` of a hub's source for it.
     #[must_use]
@@ -40,6 +44,7 @@ impl StoreKind {
             StoreKind::Stripe => "stripe",
             StoreKind::Play => "play",
             StoreKind::Amazon => "amazon",
+            StoreKind::Discord => "discord",
         }
     }
 }
@@ -53,6 +58,7 @@ impl StoreKind {
             StoreKind::Stripe => "STRIPE",
             StoreKind::Play => "PLAY_STORE",
             StoreKind::Amazon => "AMAZON",
+            StoreKind::Discord => "DISCORD",
         }
     }
 
@@ -60,12 +66,41 @@ impl StoreKind {
     /// did not hear.
     ///
     /// The App Store shows its notifications of 180 days, Stripe its events of 30. Google Play and Amazon show purchases as
-    /// they stand: a renewal between two others, a price, a hold that was paid are gone.
+    /// they stand, and so does Discord: a renewal between two others, a price, a hold that was paid are gone.
     #[must_use]
     pub const fn has_history(self) -> bool {
         match self {
             StoreKind::AppStore | StoreKind::Stripe => true,
+            StoreKind::Play | StoreKind::Amazon | StoreKind::Discord => false,
+        }
+    }
+
+    /// Whether the store can be asked for all purchases, those too that a hub never heard of. Discord lists its entitlements,
+    /// ended and deleted ones as well.
+    #[must_use]
+    pub const fn lists_purchases(self) -> bool {
+        match self {
+            StoreKind::AppStore | StoreKind::Stripe | StoreKind::Discord => true,
             StoreKind::Play | StoreKind::Amazon => false,
+        }
+    }
+
+    /// Whether the store tells when a period began; where it does not, a hub reckons.
+    #[must_use]
+    pub const fn tells_periods(self) -> bool {
+        match self {
+            StoreKind::AppStore | StoreKind::Stripe | StoreKind::Discord => true,
+            StoreKind::Play | StoreKind::Amazon => false,
+        }
+    }
+
+    /// Whether there is a notification for everything that happens. Discord tells of entitlements alone: a renewal or a
+    /// cancellation only shows to who asks.
+    #[must_use]
+    pub const fn tells_everything(self) -> bool {
+        match self {
+            StoreKind::AppStore | StoreKind::Stripe | StoreKind::Play | StoreKind::Amazon => true,
+            StoreKind::Discord => false,
         }
     }
 }

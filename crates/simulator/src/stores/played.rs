@@ -2,6 +2,7 @@
 //! [`StoreKind`] and this.
 
 use super::StoreKind;
+use super::forgery::Forgery;
 use crate::catalogue::Plan;
 use crate::lives::{Said, Told};
 use crate::population::Shop;
@@ -43,6 +44,16 @@ pub trait Played: Send + Sync {
     /// What has to be sent before anything is told, where the store asks a new receiver for its consent first.
     fn opening(&self, _now_ms: i64) -> Option<Vec<u8>> {
         None
+    }
+
+    /// Whether this status of the answer to that is the one that the store wants.
+    fn is_consent(&self, status: u16) -> bool {
+        (200..300).contains(&status)
+    }
+
+    /// What a new receiver must refuse before anything is told, where the store tries that.
+    fn probes(&self, _now_ms: i64) -> Vec<Forgery> {
+        Vec::new()
     }
 
     /// Whether the receiver has consented.

@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 /// An answer before it is written.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Content,
+pub(in crate::standins) struct Answer {
+    pub(in crate::standins) status: StatusCode,
+    pub(in crate::standins) headers: HeaderMap,
+    pub(in crate::standins) body: Content,
 }
 
 /// What is in it.
 #[derive(Debug, Clone)]
-pub(super) enum Content {
+pub(in crate::standins) enum Content {
     Json(Value),
     Html(&'static str),
     None,
@@ -27,20 +27,20 @@ pub(super) enum Content {
 }
 
 impl Answer {
-    pub(super) fn json(status: StatusCode, body: Value) -> Answer {
+    pub(in crate::standins) fn json(status: StatusCode, body: Value) -> Answer {
         Answer { status, headers: HeaderMap::new(), body: Content::Json(body) }
     }
 
-    pub(super) fn code((status, code, message): (StatusCode, u32, &str)) -> Answer {
+    pub(in crate::standins) fn code((status, code, message): (StatusCode, u32, &str)) -> Answer {
         Answer::json(status, json!({"message": message, "code": code}))
     }
 
-    pub(super) fn empty() -> Answer {
+    pub(in crate::standins) fn empty() -> Answer {
         Answer { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Content::None }
     }
 
     /// 50035, nested or as version 6 wrote it.
-    pub(super) fn form(faults: &Faults, versioned: bool) -> Answer {
+    pub(in crate::standins) fn form(faults: &Faults, versioned: bool) -> Answer {
         let body = if versioned {
             json!({"message": "Invalid Form Body", "code": 50_035, "errors": faults.tree()})
         } else {
@@ -50,7 +50,7 @@ impl Answer {
     }
 
     /// A body that Discord does not read because its type is not one it knows.
-    pub(super) fn content_type(found: &str) -> Answer {
+    pub(in crate::standins) fn content_type(found: &str) -> Answer {
         let message = format!("Expected \"Content-Type\" header to be one of {{'application/json'}}, not {found:?}.");
         let errors = json!({"_errors": [{"code": "CONTENT_TYPE_INVALID", "message": message}]});
         let body = json!({"message": "Invalid Form Body", "code": 50_035, "errors": errors});
@@ -58,7 +58,7 @@ impl Answer {
     }
 
     /// 429 with its scope. Times are told in seconds with three decimals.
-    pub(super) fn limited(scope: &'static str, wait_ms: i64) -> Answer {
+    pub(in crate::standins) fn limited(scope: &'static str, wait_ms: i64) -> Answer {
         let global = scope == "global";
         let message =
             if scope == "shared" { "The resource is being rate limited." } else { "You are being rate limited." };
@@ -74,24 +74,24 @@ impl Answer {
     }
 
     /// The block in front of Discord: no header at all.
-    pub(super) fn blocked() -> Answer {
+    pub(in crate::standins) fn blocked() -> Answer {
         let message = "You are being blocked from accessing our API temporarily due to exceeding our rate limits frequently. \
              Please read our docs at https://discord.com/developers/docs/topics/rate-limits to prevent this moving forward.";
         Answer::json(StatusCode::TOO_MANY_REQUESTS, json!({"code": 0, "message": message}))
     }
 
-    pub(super) fn bad_gateway() -> Answer {
+    pub(in crate::standins) fn bad_gateway() -> Answer {
         let body =
             Content::Html("<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>cloudflare</body></html>");
         Answer { status: StatusCode::BAD_GATEWAY, headers: HeaderMap::new(), body }
     }
 
-    pub(super) fn cut() -> Answer {
+    pub(in crate::standins) fn cut() -> Answer {
         Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Content::Cut }
     }
 
     /// Adds the headers of the webhook's bucket.
-    pub(super) fn with_bucket(mut self, window: &Window, remaining: u32, now: i64) -> Answer {
+    pub(in crate::standins) fn with_bucket(mut self, window: &Window, remaining: u32, now: i64) -> Answer {
         let after = window.reset_after(now);
         let all = [
             ("x-ratelimit-limit", window.limit().to_string()),

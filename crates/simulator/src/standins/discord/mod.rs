@@ -1,10 +1,11 @@
 //! A stand-in for Discord's webhooks: execute, read, edit and delete, with the documented checks, rate limits and faults.
 //!
 //! Start it, point the hub's `PAIDUP_DISCORD_API_URL` at [`Discord::api_url`], and use [`Discord::webhook_url`] as the
-//! destination's URL. Bots, files and threads are not played.
+//! destination's URL. Bots, files and threads are not played; what an app sells is, beside it (`standins/discord_app`).
+//! Both may have one address, as they have at Discord: [`Discord::start_beside`].
 //! Pages: Discord's "Webhook", "Message", "Rate limits" and "Opcodes and status codes".
 
-mod answers;
+pub(super) mod answers;
 pub mod limits;
 pub mod rules;
 mod state;
@@ -115,9 +116,14 @@ impl Shared {
 impl Discord {
     /// Starts it without any webhook.
     pub async fn start(options: DiscordOptions) -> std::io::Result<Discord> {
+        Discord::start_beside(options, Router::new()).await
+    }
+
+    /// The same on one address with other routes of Discord's.
+    pub async fn start_beside(options: DiscordOptions, others: Router) -> std::io::Result<Discord> {
         let inner = Inner::new(options.limits.scaled(options.scale), options.keep);
         let shared = Shared { inner: Arc::new(Mutex::new(inner)), users: Arc::default(), clock: options.clock };
-        let server = Server::start(router(shared.clone()), options.port).await?;
+        let server = Server::start(router(shared.clone()).merge(others), options.port).await?;
         Ok(Discord { shared, server })
     }
 
@@ -263,6 +269,6 @@ const UNKNOWN_WEBHOOK: (StatusCode, u32, &str) = (StatusCode::NOT_FOUND, 10_015,
 const UNKNOWN_MESSAGE: (StatusCode, u32, &str) = (StatusCode::NOT_FOUND, 10_008, "Unknown Message");
 // ASSUMPTION: the status of 50027; the code is official.
 const WRONG_TOKEN: (StatusCode, u32, &str) = (StatusCode::UNAUTHORIZED, 50_027, "Invalid Webhook Token");
-const NO_AGENT: (StatusCode, u32, &str) = (StatusCode::FORBIDDEN, 40_333, "internal network error");
+pub(super) const NO_AGENT: (StatusCode, u32, &str) = (StatusCode::FORBIDDEN, 40_333, "internal network error");
 const EMPTY_MESSAGE: (StatusCode, u32, &str) = (StatusCode::BAD_REQUEST, 50_006, "Cannot send an empty message");
 const NOT_JSON: (StatusCode, u32, &str) = (StatusCode::BAD_REQUEST, 50_109, "The request body contains invalid JSON.");

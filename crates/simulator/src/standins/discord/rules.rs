@@ -21,7 +21,7 @@ pub enum Refusal {
 pub struct Faults(Vec<(Vec<String>, &'static str, String)>);
 
 impl Faults {
-    fn add(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
+    pub(in crate::standins) fn add(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
         self.0.push((path.iter().map(|&part| part.to_owned()).collect(), code, message.into()));
     }
 
@@ -63,6 +63,14 @@ impl Faults {
         }
         Value::Object(root)
     }
+}
+
+/// Whether a `User-Agent` is of the form that Discord asks of every client: `DiscordBot (url, version)`.
+pub(in crate::standins) fn is_agent(agent: &str) -> bool {
+    let about = agent.strip_prefix("DiscordBot (").and_then(|rest| rest.split_once(')')).map(|(about, _)| about);
+    about
+        .and_then(|about| about.split_once(", "))
+        .is_some_and(|(url, version)| url.starts_with("http") && !version.trim().is_empty())
 }
 
 const MAX_CONTENT: usize = 2_000;

@@ -295,11 +295,7 @@ impl Inner {
 
     fn manners(&mut self, call: &Call<'_>) -> Option<Answer> {
         let agent = call.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        let good = agent.strip_prefix("DiscordBot (").and_then(|rest| rest.split_once(')'));
-        let good = good.is_some_and(|(about, _)| {
-            about.split_once(", ").is_some_and(|(url, version)| url.starts_with("http") && !version.trim().is_empty())
-        });
-        if !good {
+        if !rules::is_agent(agent) {
             self.violation(format!("User-Agent {agent:?} is not of the form DiscordBot (url, version)"));
             return Some(Answer::code(NO_AGENT));
         }

@@ -212,7 +212,7 @@ impl Played for Amazon {
     fn follow(&self, lives: Feed) {
         let notifications = lives.filter_map(|(at, told)| match told.said {
             Said::Amazon(notification) => Some((at, *notification)),
-            Said::AppStore(_) | Said::Stripe(_) | Said::Play(_) => None,
+            Said::AppStore(_) | Said::Stripe(_) | Said::Play(_) | Said::Discord(_) => None,
         });
         self.shelf().follow(Box::new(notifications));
     }

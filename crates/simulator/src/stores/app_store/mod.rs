@@ -220,7 +220,7 @@ impl Played for AppStore {
         }
         let own = lives.filter_map(|(at, told)| match told.said {
             Said::AppStore(notification) => Some((at, *notification)),
-            Said::Stripe(_) | Said::Play(_) | Said::Amazon(_) => None,
+            Said::Stripe(_) | Said::Play(_) | Said::Amazon(_) | Said::Discord(_) => None,
         });
         self.account().follow(Box::new(own));
     }

@@ -149,7 +149,7 @@ impl Played for Play {
     fn follow(&self, lives: Feed) {
         let notifications = lives.filter_map(|(at, told)| match told.said {
             Said::Play(notification) => Some((at, *notification)),
-            Said::AppStore(_) | Said::Stripe(_) | Said::Amazon(_) => None,
+            Said::AppStore(_) | Said::Stripe(_) | Said::Amazon(_) | Said::Discord(_) => None,
         });
         self.shelf().follow(Box::new(notifications));
     }

@@ -143,7 +143,7 @@ impl Played for Stripe {
     fn follow(&self, lives: Feed) {
         let events = lives.filter_map(|(at, told)| match told.said {
             Said::Stripe(event) => Some((at, *event)),
-            Said::AppStore(_) | Said::Play(_) | Said::Amazon(_) => None,
+            Said::AppStore(_) | Said::Play(_) | Said::Amazon(_) | Said::Discord(_) => None,
         });
         self.account().follow(Box::new(events));
     }
