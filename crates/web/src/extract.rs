@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 /// The largest body of an API call, in bytes. Notifications have their source's own bound.
 pub(crate) const MAX_API_BODY: usize = 256 * 1024;
 
+/// The most characters of a body or query that a fault repeats.
+const MAX_SHOWN: usize = 300;
+
 /// Reads a whole body of at most `limit` bytes.
 pub(crate) async fn read_bounded(body: axum::body::Body, limit: usize) -> Result<Bytes, Problem> {
     match Limited::new(body, limit).collect().await {
@@ -51,7 +54,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let inner = error.into_inner();
         let detail = strip_position(&inner.to_string());
         match inner.classify() {
-            serde_json::error::Category::Data => Problem::invalid(pointer, detail),
+            serde_json::error::Category::Data => Problem::invalid(shortened(pointer), shortened(detail)),
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax
             | serde_json::error::Category::Eof => Problem::malformed(format!(
@@ -84,6 +87,14 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
+/// Names in the body are the sender's: an answer repeats their beginning only.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 fn strip_position(message: &str) -> String {
     match message.rfind(" at line ") {
         Some(at) => message[..at].to_owned(),
@@ -102,6 +113,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             |rejection| {
                 let detail = rejection.body_text();
                 let detail = detail.strip_prefix("Failed to deserialize query string: ").unwrap_or(&detail).to_owned();
+                let detail = shortened(detail);
                 Problem::new(StatusCode::BAD_REQUEST, format!("the query cannot be read: {detail}"))
             },
         )
@@ -148,6 +160,35 @@ mod tests {
             let name = String::from_utf8_lossy(body);
             assert_eq!(problem.status, *status, "{name}");
             assert_eq!(problem.errors.first().map_or("", |fault| fault.pointer.as_str()), *pointer, "{name}");
+        }
+    }
+    #[test]
+    fn an_answer_repeats_little_of_a_long_body() {
+        let long = "x".repeat(100_000);
+        for (name, body) in [
+            ("an unknown field", format!("{{\"{long}\": 1}}")),
+            ("a text for a list", format!("{{\"list\": \"{long}\"}}")),
+            ("no JSON", format!("{{\"list\": {long}}}")),
+        ] {
+            let problem = parse::<Body>(body.as_bytes()).unwrap_err();
+            let length = serde_json::to_string(&problem).unwrap().len();
+            assert!(length < 2_000, "{name}: {length} bytes");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(512))]
+
+        /// Whatever a body is: it is read, or the answer is short and points somewhere.
+        #[test]
+        fn any_body_is_read_or_refused_in_few_words(text in "[\\[\\]{}\":,a-z0-9\\\\ .-]{0,60}", bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
+            for body in [text.as_bytes(), &bytes] {
+                if let Err(problem) = parse::<Body>(body) {
+                    assert!([400, 422].contains(&problem.status));
+                    assert!(problem.errors.iter().all(|fault| fault.pointer.is_empty() || fault.pointer.starts_with('/')));
+                    assert!(serde_json::to_string(&problem).unwrap().len() < 2_000);
+                }
+            }
         }
     }
 }

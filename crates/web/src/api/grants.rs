@@ -216,4 +216,15 @@ mod tests {
             assert_eq!(span(text).map(|span| span.as_secs()), seconds, "{text}");
         }
     }
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(512))]
+
+        /// Whatever a duration says, it is between a second and a hundred years, or none.
+        #[test]
+        fn any_duration_is_bounded(text in "P?[0-9YMWDTHS]{0,30}") {
+            if let Some(span) = span(&text) {
+                assert!((1..=100 * 365 * 86_400).contains(&span.as_secs()), "{text}");
+            }
+        }
+    }
 }

@@ -205,4 +205,21 @@ mod tests {
         assert!(words < 100, "{words}");
         assert_eq!(form.faults.len(), 4);
     }
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(512))]
+
+        /// Whatever a query is: pages are bounded, and what is wrong is told in few words.
+        #[test]
+        fn any_query_is_read_or_refused(query in "(limit|after|sku_ids|exclude_ended|x)=[0-9a-z%,&=+-]{0,80}(&limit=[0-9%-]{0,24})?") {
+            let Ok(uri) = format!("/x?{query}").parse::<Uri>() else { return Ok(()) };
+            let mut form = Form::of(&uri);
+            let limit = form.limit(50);
+            assert!((1..=100).contains(&limit), "{query}: {limit}");
+            form.snowflake("after");
+            form.boolean("exclude_ended", false);
+            assert!(form.snowflakes("sku_ids").is_none_or(|ids| ids.len() <= MAX_ITEMS));
+            let told = Value::Object(form.faults.clone()).to_string().len();
+            assert!(told < 20_000, "{query}: {told} bytes");
+        }
+    }
 }
