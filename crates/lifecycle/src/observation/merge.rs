@@ -115,8 +115,9 @@ impl TransactionFacts {
 }
 
 impl Facets {
-    /// Takes in what `other` knows better, and says whether there was anything. Commutative, associative and idempotent:
-    /// the reason why arrival order does not matter.
+    /// Takes in what `other` knows better, and says whether there was anything. What was said at several moments comes to the
+    /// same in any order and any number: the reason why arrival order does not matter. `other` is what was said at one
+    /// moment, never a sum of several: its product counts as what its period paid for.
     pub fn absorb(&mut self, other: &Facets) -> bool {
         let mut taken = newer(&mut self.kind, &other.kind);
         taken |= newer(&mut self.standing, &other.standing);
