@@ -234,6 +234,7 @@ impl Hub {
     pub async fn create_destination(&self, new: NewDestination<'_>) -> Result<MadeDestination, HubError> {
         crate::grants::check_name("name", new.name)?;
         let max_backlog = check_max_backlog(new.max_backlog)?.unwrap_or(DEFAULT_MAX_BACKLOG);
+        check_filter(new.filter.as_ref())?;
         let definition = self.destination_kind(new.kind)?;
         let config = (definition.prepare)(new.config, &self.chance().key()).map_err(refused_settings)?;
         let id = DestinationId(self.chance().seed());
@@ -290,6 +291,7 @@ impl Hub {
             name.clone_into(&mut record.name);
         }
         record.max_backlog = check_max_backlog(change.max_backlog)?.unwrap_or(record.max_backlog);
+        check_filter(change.filter.as_ref())?;
         if let Some(config) = change.config {
             let old = self.unseal(&record, definition)?;
             let new = unmask_settings(definition.secrets, config, &old);
@@ -525,6 +527,11 @@ fn target(record: &DestinationRecord, opened: &Opened) -> Target {
         destination: Arc::clone(&opened.destination),
         secrets: Arc::clone(&opened.secrets),
     }
+}
+
+fn check_filter(filter: Option<&Filter>) -> Result<(), HubError> {
+    let checked = filter.map_or(Ok(()), Filter::check);
+    checked.map_err(|(pointer, detail)| HubError::refused(422, &format!("/filter{pointer}"), &detail))
 }
 
 /// From 1 on, and far from the end of numbers.

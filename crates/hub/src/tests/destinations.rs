@@ -300,3 +300,34 @@ async fn the_order_changes_only_while_nobody_waits() {
     assert_eq!(test.hub.update_destination(id, change()).await.unwrap().order, LaneOrder::None);
     test.hub.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_filter_that_could_never_agree_is_refused() {
+    let test = TestHub::new().await;
+    let made = test.hook(HOOK, Start::Now).await.unwrap();
+    let filter = || Some(Filter { countries: vec!["germany".to_owned()], ..Filter::default() });
+    let change = DestinationChange { filter: filter(), ..DestinationChange::default() };
+    let config = raw(HOOK);
+    let new = NewDestination {
+        kind: "webhook",
+        name: "hook",
+        config: &config,
+        filter: filter(),
+        order: None,
+        start: Start::Now,
+        max_backlog: None,
+    };
+    let refused = [
+        test.hub.update_destination(made.view.id, change).await.unwrap_err(),
+        test.hub.create_destination(new).await.unwrap_err(),
+    ];
+    for error in refused {
+        match error {
+            HubError::Refused { status, pointer, .. } => {
+                assert_eq!((status, pointer.as_str()), (422, "/filter/countries/0"))
+            }
+            other => panic!("{other}"),
+        }
+    }
+    test.hub.stop().await.unwrap();
+}

@@ -34,7 +34,8 @@ pub(crate) struct NewDestination {
     #[serde(default = "empty")]
     #[schema(value_type = Object)]
     config: Box<RawValue>,
-    /// Which events: `{events, environments, sources, products}`; an empty or absent list means all. Absent: both
+    /// Which events: `{events, environments, sources, products, stores, countries, min_amount: {amount_minor, currency},
+    /// first_purchase: bool}`; an empty or absent part means all. Absent: both
     /// environments for `webhook`, PRODUCTION only for the others.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]

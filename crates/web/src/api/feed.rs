@@ -74,6 +74,7 @@ impl FeedQuery {
             environments: words("environment", self.environment.as_deref())?,
             sources: words("source", self.source.as_deref())?,
             products: words("product", self.product.as_deref())?,
+            ..Filter::default()
         })
     }
 

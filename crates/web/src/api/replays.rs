@@ -136,6 +136,7 @@ impl NewReplay {
             environments: words::<Environment>("environments", &self.environments)?,
             sources: words::<SourceId>("sources", &self.sources)?,
             products: self.products.clone(),
+            ..Filter::default()
         };
         Ok(ReplayQuery { destination, from: self.from, to: self.to, filter, customer, purchase })
     }
