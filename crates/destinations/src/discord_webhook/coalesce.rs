@@ -4,6 +4,7 @@
 //! in stands in the message or in a total. All of it is one call, so that the events share one verdict and a retry
 //! repeats all or nothing.
 
+use super::Style;
 use super::embed::{Embed, MAX_DESCRIPTION, MAX_EMBEDS, MAX_TOTAL};
 use super::markdown::{Rich, units};
 use super::message::{Look, Notice, amount};
@@ -17,11 +18,46 @@ use std::collections::BTreeMap;
 pub(super) const MAX_EVENTS: usize = 500;
 /// From so many notices on (with what still waits behind them) a list would scroll by unread: totals say more.
 const DIGEST_FROM: u64 = 60;
+/// Discord's bound for a text without embeds.
+const MAX_CONTENT: usize = 2_000;
+/// Room for the first line of a digest.
+const HEADLINE: usize = 60;
 /// Currencies that a digest line names; further ones are counted.
 const MAX_CURRENCIES: usize = 6;
 
-/// The embeds of one message that tells all `notices`.
-pub(super) fn embeds(look: &Look, notices: &[Notice<'_>], events: usize, waiting: u64) -> Vec<Embed> {
+/// What one message consists of.
+pub(super) enum Parts {
+    /// Embeds.
+    Embeds(Vec<Embed>),
+    /// A text alone.
+    Content(String),
+}
+
+/// One message that tells all `notices`.
+pub(super) fn parts(look: &Look, notices: &[Notice<'_>], events: usize, waiting: u64) -> Parts {
+    match look.style {
+        Style::Default | Style::RevenuecatEmbed => Parts::Embeds(embeds(look, notices, events, waiting)),
+        Style::Text => Parts::Content(content(look, notices, events, waiting)),
+    }
+}
+
+/// A line for each, or a digest with exact totals where these do not fit.
+fn content(look: &Look, notices: &[Notice<'_>], events: usize, waiting: u64) -> String {
+    let crowd = waiting.saturating_add(notices.len() as u64);
+    if notices.len() <= MAX_EMBEDS || crowd < DIGEST_FROM {
+        let mut lines = lines(look, notices);
+        if notices.len() == 1 {
+            lines.cut(MAX_CONTENT);
+        }
+        if lines.len() <= MAX_CONTENT {
+            return lines.text();
+        }
+    }
+    let digest = digest(look, notices, events, MAX_CONTENT - HEADLINE);
+    format!("**{}**\n{}", digest.title.unwrap_or_default(), digest.description.text())
+}
+
+fn embeds(look: &Look, notices: &[Notice<'_>], events: usize, waiting: u64) -> Vec<Embed> {
     if notices.len() <= MAX_EMBEDS {
         return each(look, notices);
     }
@@ -31,7 +67,7 @@ pub(super) fn embeds(look: &Look, notices: &[Notice<'_>], events: usize, waiting
     {
         return vec![list];
     }
-    vec![digest(look, notices, events)]
+    vec![digest(look, notices, events, MAX_DESCRIPTION)]
 }
 
 /// An embed for each; together within the limit of a message.
@@ -51,18 +87,24 @@ fn each(look: &Look, notices: &[Notice<'_>]) -> Vec<Embed> {
     embeds
 }
 
-/// A line for each; `None` when they do not fit as they are.
-fn list(look: &Look, notices: &[Notice<'_>]) -> Option<Embed> {
-    let mut description = Rich::default();
+/// A line for each.
+fn lines(look: &Look, notices: &[Notice<'_>]) -> Rich {
+    let mut lines = Rich::default();
     for notice in notices {
         let badge = if is_sandbox(notice.event) { "[Sandbox] " } else { "" };
-        description.push(Rich::own(&format!("{} {badge}", notice.words.emoji)));
-        description.push(look.text(notice));
+        lines.push(Rich::own(&format!("{} {badge}", notice.words.emoji)));
+        lines.push(look.text(notice));
         if let Some(money) = look.counted(notice) {
-            description.push(Rich::own(&format!(" · {}", amount(money))));
+            lines.push(Rich::own(&format!(" · {}", amount(money))));
         }
-        description.push(Rich::own("\n"));
+        lines.push(Rich::own("\n"));
     }
+    lines
+}
+
+/// A line for each in an embed; `None` when they do not fit as they are.
+fn list(look: &Look, notices: &[Notice<'_>]) -> Option<Embed> {
+    let description = lines(look, notices);
     if description.len() > MAX_DESCRIPTION {
         return None;
     }
@@ -85,7 +127,7 @@ struct Total {
     money: BTreeMap<Currency, i128>,
 }
 
-fn digest(look: &Look, notices: &[Notice<'_>], events: usize) -> Embed {
+fn digest(look: &Look, notices: &[Notice<'_>], events: usize, room: usize) -> Embed {
     let mut totals: BTreeMap<(bool, Topic), Total> = BTreeMap::new();
     for notice in notices {
         let total = totals.entry((is_sandbox(notice.event), notice.topic)).or_default();
@@ -106,7 +148,7 @@ fn digest(look: &Look, notices: &[Notice<'_>], events: usize) -> Embed {
         text.push_str(&format!("\n<t:{}:f> to <t:{}:f>", first.as_seconds(), latest.as_seconds()));
     }
     // Sums in many currencies can make it too long: then the counts stay and the sums go.
-    let text = if units(&text) > MAX_DESCRIPTION { counts_only(&totals) } else { text };
+    let text = if units(&text) > room { counts_only(&totals) } else { text };
     Embed {
         title: Some(format!("{} messages about {events} events", notices.len())),
         url: None,

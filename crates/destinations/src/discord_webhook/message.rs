@@ -87,7 +87,7 @@ impl Look {
     /// The embed of a notice, in the chosen style, within Discord's limits for a message of its own.
     pub(super) fn embed(&self, notice: &Notice<'_>) -> Embed {
         let mut embed = match self.style {
-            Style::Default => self.own_embed(notice),
+            Style::Default | Style::Text => self.own_embed(notice),
             Style::RevenuecatEmbed => self.revenuecat_embed(notice),
         };
         embed.fit(MAX_TOTAL);

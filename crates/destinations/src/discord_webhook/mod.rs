@@ -119,6 +119,8 @@ pub enum Style {
     Default,
     /// As RevenueCat's integration looks.
     RevenuecatEmbed,
+    /// The text alone, without an embed: one line.
+    Text,
 }
 
 /// What happens with sandbox events that the filter lets through.
@@ -246,8 +248,8 @@ impl Destination for DiscordWebhook {
         let request = if notices.is_empty() {
             None
         } else {
-            let embeds = coalesce::embeds(&self.look, &notices, events.len(), moment.waiting);
-            Some(self.target.request(&self.sender.body(&embeds))?)
+            let parts = coalesce::parts(&self.look, &notices, events.len(), moment.waiting);
+            Some(self.target.request(&self.sender.body(&parts))?)
         };
         Ok(Box::new(Execution {
             request,

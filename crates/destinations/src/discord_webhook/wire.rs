@@ -1,5 +1,6 @@
 //! The request: where it goes, who it says it is from, and its body's frame.
 
+use super::coalesce::Parts;
 use super::embed::Embed;
 use super::{Settings, Style};
 use crate::settings::fault;
@@ -172,7 +173,7 @@ impl Sender {
             }
         }
         let (name, avatar) = match settings.style {
-            Style::Default => (None, None),
+            Style::Default | Style::Text => (None, None),
             Style::RevenuecatEmbed => (Some(REVENUECAT_NAME), Some(REVENUECAT_AVATAR)),
         };
         Ok(Sender {
@@ -182,11 +183,12 @@ impl Sender {
     }
 
     /// The whole body. Nobody is ever pinged.
-    pub(super) fn body(&self, embeds: &[Embed]) -> Value {
-        let mut body = json!({
-            "embeds": embeds.iter().map(Embed::to_json).collect::<Vec<_>>(),
-            "allowed_mentions": { "parse": [] },
-        });
+    pub(super) fn body(&self, parts: &Parts) -> Value {
+        let mut body = json!({ "allowed_mentions": { "parse": [] } });
+        match parts {
+            Parts::Embeds(embeds) => body["embeds"] = embeds.iter().map(Embed::to_json).collect(),
+            Parts::Content(text) => body["content"] = json!(text),
+        }
         if let Some(name) = &self.username {
             body["username"] = json!(name);
         }

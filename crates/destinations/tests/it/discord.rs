@@ -649,3 +649,30 @@ proptest! {
         }
     }
 }
+
+/// One line without an embed; a digest when the lines do not fit; never an empty text, never a ping.
+#[test]
+fn a_text_stands_alone_without_an_embed() {
+    let destination = discord(json!({ "style": "text" }));
+    let content = |events: &[LoggedEvent], moment: Moment| {
+        let body = body_of(&*destination, events, moment);
+        assert!(body.get("embeds").is_none(), "{body}");
+        assert_eq!(body["allowed_mentions"], json!({ "parse": [] }));
+        let text = body["content"].as_str().unwrap().to_owned();
+        assert!(!text.is_empty() && text.encode_utf16().count() <= 2_000, "{text}");
+        text
+    };
+    assert_eq!(content(&renewals(1), moment()), "😺 Customer user-0 just renewed their subscription of pro · $5.99");
+    let ten = content(&renewals(10), moment());
+    assert_eq!(ten.lines().count(), 10);
+    let digest = content(&renewals(40), moment());
+    assert_eq!(digest.lines().next(), Some("**40 messages about 40 events**"), "{digest}");
+    assert!(digest.contains("😺 **Renewal**: 40 · $239.60"), "{digest}");
+    let pressed = content(&renewals(25), Moment { waiting: 5_000, ..moment() });
+    assert!(pressed.contains("😺 **Renewal**: 25"), "{pressed}");
+    let long = "x".repeat(1_900);
+    let mine =
+        discord(json!({ "style": "text", "messages": { "RENEWAL": { "text": format!("{long} {{{{user_id}}}}") } } }));
+    let body = body_of(&*mine, &renewals(2), moment());
+    assert!(body["content"].as_str().unwrap().contains("**Renewal**: 2"), "both do not fit as they are: {body}");
+}
