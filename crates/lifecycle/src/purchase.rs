@@ -115,6 +115,9 @@ pub struct Purchase {
     /// When the store said last that the carrier of the period (a Play token, an Amazon receipt) was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier_ended_at: Option<Timestamp>,
+    /// What took that carrier's place is known as a purchase of its own: its end is not waited with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carrier_followed: bool,
     /// A start or renewal that waits for its price before it is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -257,6 +260,7 @@ impl Purchase {
             renewal_on_at: None,
             renewal_off_at: BTreeSet::new(),
             carrier_ended_at: None,
+            carrier_followed: false,
             held: None,
             unpaid_offer: None,
             asked: None,

@@ -314,13 +314,21 @@ fn ends_later(before: &Snapshot, after: &Snapshot) -> bool {
     }
 }
 
+/// What the store speaks of happens only to a subscription that runs: periods before it were not heard of, but it did not lapse.
+fn runs_on(why: &Why) -> bool {
+    matches!(
+        why.hint,
+        Some(Hint::Upgraded | Hint::Crossgraded | Hint::Downgraded | Hint::ProductChanged | Hint::RenewalEnabled)
+    )
+}
+
 fn continued(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Change>, Option<Change>) {
     // The first period that is known of a purchase that ran before is no renewal, unless the store says so.
     let is_learned = before.view.period.is_none() && after.view.renewal_number <= 1 && why.hint != Some(Hint::Renewed);
     let new_period = is_new_period(before, after) && !is_learned;
     let gap = gap(before, after);
     let bought = why.hint == Some(Hint::Purchased);
-    if new_period && (gap > GAP || (bought && !gap.is_zero())) {
+    if new_period && !runs_on(why) && (gap > GAP || (bought && !gap.is_zero())) {
         return (Some(Change::LapsedUnseen), Some(Change::Reactivated));
     }
     let starts_at = after.view.period.as_ref().map(|period| period.starts_at);
@@ -331,7 +339,8 @@ fn continued(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Change>,
     } else if new_period {
         let overlaps = starts_at < before.end;
         let was_off = before.view.will_renew == Some(false) && after.view.will_renew == Some(true);
-        if bought && overlaps && was_off { Change::SignedUpAgain } else { Change::Renewed }
+        let signed_up = (bought && was_off) || why.hint == Some(Hint::RenewalEnabled);
+        if overlaps && signed_up { Change::SignedUpAgain } else { Change::Renewed }
     } else if before.view.product_id.is_none() && after.view.product_id.is_some() {
         Change::ProductLearned
     } else if ends_later(before, after) {
@@ -403,6 +412,21 @@ fn swaps_product(main: Option<Change>) -> bool {
     })
 }
 
+/// Whether the store speaks of a period that was paid for: a pause that was planned before it is over, or it came to none.
+/// Nobody withdrew it.
+fn was_paid_for(before: &Snapshot, after: &Snapshot, why: &Why) -> bool {
+    let speaks_of_it = matches!(why.hint, Some(Hint::Renewed | Hint::Recovered | Hint::Resumed));
+    speaks_of_it || is_new_period(before, after)
+}
+
+/// Whether a planned change came and went unseen: the running period begins later than it was to take effect, so the one with
+/// which it did was not heard of.
+fn was_overtaken(before: &Snapshot, after: &Snapshot) -> bool {
+    let due = before.view.pending.as_ref().and_then(|pending| pending.effective_at).or(before.end);
+    let begins = after.view.period.as_ref().map(|period| period.starts_at);
+    is_new_period(before, after) && due.is_some() && begins > due
+}
+
 /// Whether renewal was switched: `Some(true)` on, `Some(false)` off. A first word counts only if the store spoke
 /// because of it.
 pub(super) fn renewal_switched(before: &Snapshot, after: &Snapshot, why: &Why) -> Option<bool> {
@@ -446,7 +470,9 @@ pub(super) fn facet_changes(before: &Snapshot, after: &Snapshot, main: Option<Ch
         {
             changes.push(Change::PlanChangeScheduled);
         }
-        (Some(_), None) if !swaps_product(main) && !begins_anew(main) => changes.push(Change::PlanChangeUnscheduled),
+        (Some(_), None) if !swaps_product(main) && !begins_anew(main) && !was_overtaken(before, after) => {
+            changes.push(Change::PlanChangeUnscheduled);
+        }
         (Some(_) | None, _) => {}
     }
     if before.state().has_access() && now.has_access() || is_first && now.has_access() {
@@ -454,7 +480,9 @@ pub(super) fn facet_changes(before: &Snapshot, after: &Snapshot, main: Option<Ch
             (old, Some(new)) if old.as_ref() != Some(new) && spoke(&[Hint::PauseScheduled]) => {
                 changes.push(Change::PauseScheduled)
             }
-            (Some(_), None) if !begins_anew(main) => changes.push(Change::PauseUnscheduled),
+            (Some(_), None) if !begins_anew(main) && !was_paid_for(before, after, why) => {
+                changes.push(Change::PauseUnscheduled);
+            }
             (Some(_) | None, _) => {}
         }
     }

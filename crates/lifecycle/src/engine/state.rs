@@ -36,8 +36,8 @@ pub fn current_transaction(facets: &Facets) -> Option<&TransactionFacts> {
     facets.transactions.get(&*period.transaction_key())
 }
 
-/// The running period, from its start on: where the store gives only a bound for that, from the latest end of an earlier
-/// one that is known.
+/// The running period, from its start on: where the store gives only a bound for that, from the end of the last one before
+/// it that is known. One before that may have been to last longer: a change of the plan cut it short.
 pub fn period_of(facets: &Facets) -> Option<Period> {
     let Dated { value: period, stamp } = facets.period.as_ref()?;
     let mut period = period.clone();
@@ -45,8 +45,11 @@ pub fn period_of(facets: &Facets) -> Option<Period> {
     if let Some(ends_at) = period.ends_at.filter(|_| is_bound) {
         let key = period.transaction_key();
         let others = facets.transactions.iter().filter(|(id, _)| **id != *key);
-        let ends = others.filter_map(|(_, known)| known.period.as_ref()?.value.ends_at);
-        let began = ends.filter(|end| *end < ends_at).max();
+        let spans = others.filter_map(|(_, known)| {
+            let other = &known.period.as_ref()?.value;
+            Some((other.starts_at, other.ends_at?))
+        });
+        let began = spans.filter(|(_, end)| *end < ends_at).max().map(|(_, end)| end);
         period.starts_at = began.map_or(period.starts_at, |began| began.max(period.starts_at));
     }
     Some(period)
@@ -251,8 +254,14 @@ fn resumes_by_date(purchase: &Purchase) -> bool {
     is_over(purchase, resumes_at) && end_of_period(facets).is_none_or(|end| end > resumes_at)
 }
 
-/// The carrier of the period was replaced, and the store said nothing of a replacement from shortly before that on.
+/// The carrier of the period was replaced, and the store said nothing of a replacement from shortly before that on; or what
+/// replaced it is known as a purchase of its own.
 pub fn carrier_is_gone(purchase: &Purchase) -> bool {
+    let spoken = stamp_of(&purchase.facets.standing).map(|stamp| stamp.as_of);
+    let followed = purchase.carrier_ended_at.filter(|_| purchase.carrier_followed);
+    if followed.is_some_and(|ended| spoken.is_none_or(|spoken| spoken <= ended)) {
+        return true;
+    }
     carrier_deadline(purchase).is_some_and(|deadline| is_over(purchase, deadline))
 }
 
