@@ -266,8 +266,9 @@ fn replaced(order: &str, product: &str, former: Option<&str>) -> Value {
 }
 
 fn changed(product: &str, order: &str, former: &str) -> Value {
-    let more = json!({"linkedPurchaseToken": former});
-    subscription("ACTIVE", MID, json!([item(product, order, "2026-02-15T00:00:00Z")]), more)
+    let mut item = item(product, order, "2026-02-15T00:00:00Z");
+    item["itemReplacement"] = json!({"productId": "plus", "replacementMode": "CHARGE_FULL_PRICE"});
+    subscription("ACTIVE", MID, json!([item]), json!({"linkedPurchaseToken": former}))
 }
 
 #[tokio::test]

@@ -282,6 +282,8 @@ pub(super) struct Named {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ItemReplacement {
+    pub(super) product_id: Option<String>,
+    pub(super) base_plan_id: Option<String>,
     pub(super) replacement_mode: Option<String>,
 }
 

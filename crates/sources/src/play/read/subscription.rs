@@ -2,7 +2,7 @@
 
 use super::{Word, environment, no_answer, refund_fact};
 use crate::play::ask::{About, Context, Place, Refund, Waiting, Wanted};
-use crate::play::wire::{self, Amount, LineItem, PriceChangeDetails, SubscriptionPurchase};
+use crate::play::wire::{self, Amount, ItemReplacement, LineItem, PriceChangeDetails, SubscriptionPurchase};
 use crate::{Lookup, Note, Reading, Rejection};
 use paidup_lifecycle::money::Money;
 use paidup_lifecycle::observation::{
@@ -16,8 +16,12 @@ use std::time::Duration;
 const MAX_ITEMS: usize = 50;
 /// How far back a chain of unknown tokens is walked.
 const MAX_CHAIN: usize = 7;
-/// A subscription whose end lies later than this after money went back was not ended by that.
+/// A subscription whose end lies later than this after money went back was not ended by that; nor one whose end lies later
+/// than this part of its length, for tests in which a month is minutes.
 const ENDS_WITH_REFUND: Duration = Duration::from_secs(3600);
+const ENDS_WITH_REFUND_PART: u32 = 50;
+/// What ended before a token began, ended at least so long before it.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// Google's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,8 +237,12 @@ impl<'a> Told<'a, '_> {
             let is_older = order_of(item) != Some(refund.order.as_str());
             now.about_transaction = is_older.then(|| refund.order.clone());
         }
+        let lapsed = self.end_of_the_former(is_main).map(|(at, facets)| {
+            let hint = Hint::Expired;
+            Observation { hint, facets, origin: Origin::Notification, observed_at: at, ..now.clone() }
+        });
         let before = self.start_of_what_is_over(item).map(|facets| {
-            let hint = Hint::Purchased;
+            let hint = self.hint_of_purchase(item);
             Observation { hint, facets, origin: Origin::Notification, ..now.clone() }
         });
         if before.is_some() {
@@ -243,7 +251,18 @@ impl<'a> Told<'a, '_> {
             now.observed_at = end;
             now.hint = if self.state == State::Expired { Hint::Expired } else { Hint::RenewalDisabled };
         }
-        before.into_iter().chain([now]).collect()
+        lapsed.into_iter().chain(before).chain([now]).collect()
+    }
+
+    /// What was bought again in Google's own shop had expired before: the context names the expired token. Who never heard of
+    /// that end hears of it here.
+    fn end_of_the_former(&self, is_main: bool) -> Option<(Timestamp, Facets)> {
+        let context = self.purchase.out_of_app_purchase_context.as_ref().filter(|_| is_main)?;
+        let former = context.expired_purchase_token.as_deref();
+        let at = self.purchase.start_time.filter(|_| former.is_some() && former == self.former)?.minus(A_MOMENT);
+        let stamp = Stamp { as_of: at, origin: Origin::Notification, by: self.token.into() };
+        let facets = Facets { standing: Some(Dated { value: Standing::Expired, stamp }), ..Facets::default() };
+        Some((at, facets))
     }
 
     /// When what the answer says came about, where it is over with or will be.
@@ -314,7 +333,18 @@ impl<'a> Told<'a, '_> {
             (Some(former), Some(product)) if *former != product => Hint::ProductChanged,
             (Some(_), _) if item.prepaid_plan.is_some() => Hint::Renewed,
             (Some(_), _) => Hint::RenewalEnabled,
+            (None, _) if self.purchase.linked_purchase_token.is_some() => self.hint_of_replacement(item),
             (None, _) => Hint::Purchased,
+        }
+    }
+
+    /// A linked token takes the place of one that still ran: whatever was not heard of before, nothing had lapsed.
+    fn hint_of_replacement(&self, item: &LineItem) -> Hint {
+        match &item.item_replacement {
+            Some(_) if !self.is_signed_up_again(item) => Hint::ProductChanged,
+            _ if item.prepaid_plan.is_some() => Hint::Renewed,
+            // Without a word of what it replaced it may be another plan: comparing says so.
+            _ => Hint::RenewalEnabled,
         }
     }
 
@@ -401,8 +431,14 @@ impl<'a> Told<'a, '_> {
         if self.state == State::Paused {
             let resumes_at = self.purchase.paused_state_context.as_ref().and_then(|context| context.auto_resume_time);
             facets.pause = Some(self.word.dated(Some(Pause { starts_at: None, resumes_at })));
-        } else if begins_period || self.state == State::Expired {
+        } else if self.state == State::Expired {
             facets.pause = Some(self.word.dated(None));
+        } else if let About::Told { at, .. } = self.context.about
+            && begins_period
+        {
+            // It was paid for then, so none ran; what was planned after that counts.
+            let stamp = Stamp { as_of: at, origin: Origin::Notification, by: self.token.into() };
+            facets.pause = Some(Dated { value: None, stamp });
         }
     }
 
@@ -461,11 +497,21 @@ impl<'a> Told<'a, '_> {
         (ends_at > starts_at).then_some(Period { transaction_id, starts_at, ends_at: Some(ends_at) })
     }
 
-    /// In trouble and in a pause the expiry is no period's end; while a change is deferred, the period is still that of the
-    /// token before, whose order Google does not repeat.
+    /// In trouble and in a pause the expiry is no period's end. While a change is deferred, the period is still that of the
+    /// token before. ASSUMPTION: where the item names the order of that, it is the one that paid for it, because nothing is
+    /// charged before the change takes effect; where it names none, only the token before can say it.
     fn tell_period(&self, item: &LineItem, facets: &mut Facets) {
         let says_period = matches!(self.state, State::Active | State::Cancelled | State::Expired);
-        if !says_period || item.deferred_item_replacement.is_some() {
+        let is_deferred = item.deferred_item_replacement.is_some();
+        if !says_period || (is_deferred && order_of(item).is_none()) {
+            return;
+        }
+        if is_deferred {
+            facets.period = self.period(item).map(|period| self.word.dated(period));
+            facets.start_is_bound = facets.period.as_ref().map(|_| self.word.dated(true));
+            let terms = self.terms(item);
+            facets.period_type = Some(self.word.dated(terms.period_type));
+            facets.offer = Some(self.word.dated(terms.offer));
             return;
         }
         facets.period = self.period(item).map(|period| self.word.dated(period));
@@ -494,6 +540,7 @@ impl<'a> Told<'a, '_> {
         let details = item.offer_details.as_ref();
         let offer_id = details.and_then(|details| details.offer_id.clone()).filter(|id| wire::is_id(id));
         let is_first = order_of(item).is_none_or(|order| !order.contains(".."));
+        let is_relinked = is_first && self.is_signed_up_again(item);
         let recurring = item.auto_renewing_plan.as_ref().and_then(|plan| plan.recurring_price.as_ref());
         let recurring = recurring.and_then(Amount::money);
         let phase = item.offer_phase.as_ref();
@@ -514,11 +561,22 @@ impl<'a> Told<'a, '_> {
             () if is_intro => (PeriodType::Intro, offer(OfferType::IntroOffer), None),
             () if item.prepaid_plan.is_some() => (PeriodType::Prepaid, None, None),
             () if phase.is_some_and(|phase| phase.proration_period.is_some()) => (PeriodType::Normal, None, None),
+            // Who signs up again before the end pays when that comes: only the order says whether anything was charged now.
+            () if is_relinked => (PeriodType::Normal, None, None),
             () if phase.is_some_and(|phase| phase.base_price.is_some()) => (PeriodType::Normal, None, recurring),
             // Without a phase: the regular price, unless an offer may have changed it.
             () => (PeriodType::Normal, None, recurring.filter(|_| offer_id.is_none() || !is_first)),
         };
         Terms { period_type, offer, price, asks_price: price.is_none() && !is_trial }
+    }
+
+    /// A running subscription was bought once more, as it was: the token replaced another, and nothing of the plan.
+    fn is_signed_up_again(&self, item: &LineItem) -> bool {
+        let same = |replaced: &ItemReplacement| {
+            replaced.product_id == item.product_id
+                && replaced.base_plan_id == item.offer_details.as_ref().and_then(|offer| offer.base_plan_id.clone())
+        };
+        self.purchase.linked_purchase_token.is_some() && item.item_replacement.as_ref().is_none_or(same)
     }
 
     fn is_trial_offer(&self, offer_id: Option<&str>) -> bool {
@@ -549,11 +607,15 @@ impl<'a> Told<'a, '_> {
         }
     }
 
-    /// Whether a refund is what ended the subscription: it is of the last order, and the end came with it.
+    /// Whether a refund is what ended the subscription: it is of the last order, and the end came with it. A token that another
+    /// replaced was ended by that.
     fn ends_with(&self, item: &LineItem, refund: &Refund) -> bool {
         let is_last = order_of(item) == Some(refund.order.as_str());
-        let ended = item.expiry_time.is_some_and(|ended| ended <= refund.at.plus(ENDS_WITH_REFUND));
-        is_last && !refund.requested && self.state == State::Expired && ended
+        let ended = item.expiry_time.is_some_and(|ended| {
+            let length = self.purchase.start_time.map_or(Duration::ZERO, |from| ended.since(from));
+            ended <= refund.at.plus(ENDS_WITH_REFUND.min(length / ENDS_WITH_REFUND_PART))
+        });
+        is_last && !refund.requested && self.state == State::Expired && !self.is_replaced() && ended
     }
 
     // What else has to be asked.
