@@ -7,7 +7,7 @@
 use crate::{Lookup, Refusal};
 use bytes::Bytes;
 use http::StatusCode;
-use paidup_lifecycle::observation::Environment;
+use paidup_lifecycle::observation::{Environment, Kind};
 use paidup_lifecycle::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -43,7 +43,11 @@ pub(super) enum About {
         replaces: Option<String>,
     },
     /// A question of the engine's.
-    Asked,
+    Asked {
+        /// What is known to have been bought: a receipt that RVS calls gone does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<Kind>,
+    },
     /// An app's own backend says that it was bought.
     Claimed,
     /// A subscription to the topic.

@@ -246,7 +246,7 @@ impl Source for Amazon {
 
     fn ask_by(&self, question: &Ask) -> Option<Lookup> {
         let wanted = Wanted::again(question.ask_with.as_ref()?, question.store_purchase_id.clone())?;
-        Some(wanted.lookup(&About::Asked, "how the purchase stands"))
+        Some(wanted.lookup(&About::Asked { kind: question.kind }, "how the purchase stands"))
     }
 
     fn look_up(&self, lookup: &Lookup, _now: Timestamp) -> Option<http::Request<bytes::Bytes>> {

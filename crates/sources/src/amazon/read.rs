@@ -40,6 +40,7 @@ pub(super) struct Reader<'r> {
 }
 
 /// Which receipt is spoken of, and who says when.
+#[derive(Clone)]
 pub(super) struct Word<'r> {
     pub(super) policy: &'r Policy,
     source: SourceId,
@@ -224,10 +225,10 @@ impl<'r> Reader<'r> {
     fn looked_up(&self, asked_at: Timestamp, name: &str, about: About, body: &[u8]) -> Result<Reading, Rejection> {
         let wanted = match (&about, Wanted::of_name(name)) {
             (About::Confirm { .. }, _) => return Ok(Reading::noted(Note::Informative)),
-            (About::Told { .. } | About::Asked | About::Claimed, None) => {
+            (About::Told { .. } | About::Asked { .. } | About::Claimed, None) => {
                 return Err(odd("it was not looked up by this source"));
             }
-            (About::Told { .. } | About::Asked | About::Claimed, Some(wanted)) => wanted,
+            (About::Told { .. } | About::Asked { .. } | About::Claimed, Some(wanted)) => wanted,
         };
         if about == About::Claimed && body == UNKNOWN.as_bytes() {
             let wanted = Wanted { environment: Environment::Sandbox, ..wanted };
@@ -244,22 +245,25 @@ impl<'r> Reader<'r> {
             replaces: None,
             is_claimed: about == About::Claimed,
         };
+        let asked_about = if let About::Asked { kind } = &about { *kind } else { None };
         if let About::Told { message, type_name, at, replaces } = about {
             word = Word { id: message.into(), told: Some((Type::of(&type_name), at)), replaces, ..word };
         }
         if body == GONE.as_bytes() {
-            return Ok(Reading::observed(gone(word)));
+            return Ok(Reading::observed(gone(word, asked_about)));
         }
         let receipt = Receipt::parse(body)?;
-        Ok(Reading::observed(receipt::read(word, &receipt)))
+        Ok(Reading { observations: receipt::read(word, &receipt), ..Reading::default() })
     }
 }
 
 /// RVS says 410: the receipt is over. When is not said. Where a notification told of the end, it was then: a receipt that
 /// took its place since is not ended with it.
-fn gone(word: Word<'_>) -> Observation {
+fn gone(word: Word<'_>, asked_about: Option<Kind>) -> Observation {
+    let asked_about = asked_about.filter(|kind| *kind != Kind::Subscription);
     match word.kind() {
         Type::OnceBought(kind) | Type::OnceCancelled(kind) => receipt::withdrawn_once(word, kind, &Receipt::default()),
+        Type::Unknown if let Some(kind) = asked_about => receipt::withdrawn_once(word, kind, &Receipt::default()),
         Type::Cancelled | Type::Expired => {
             let mut facets = word.bare(Kind::Subscription);
             facets.standing = Some(word.then(Standing::Expired));

@@ -8,8 +8,8 @@ use super::read::Word;
 use super::wire::{Receipt, Type};
 use paidup_lifecycle::money::Money;
 use paidup_lifecycle::observation::{
-    Dated, Facets, Hint, Kind, Observation, Offer, OfferType, PendingProduct, Period, PeriodType, Reason, RefundFact,
-    RefundStatus, Standing, TransactionFacts,
+    Dated, Facets, Hint, Kind, Observation, Offer, OfferType, Origin, PendingProduct, Period, PeriodType, Reason,
+    RefundFact, RefundStatus, Stamp, Standing, TransactionFacts,
 };
 use paidup_lifecycle::time::Timestamp;
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long after the date of a renewal a failed payment may end a subscription. ASSUMPTION: Amazon names no longest grace
 /// period.
 const GRACE_LASTS: Duration = Duration::from_secs(31 * 86_400);
+/// How long after a payment was due a cancellation may be for want of it, where no grace period is named. ASSUMPTION: Amazon
+/// tries for a few days; what is cancelled later than that, clearly before the term's end, was taken back.
+const UNPAID_LASTS: Duration = Duration::from_secs(9 * 86_400);
 /// How far before its end a cancelled period must have been to count as withdrawn, at most; and as a part of the period, for
 /// tests in which a month is minutes. ASSUMPTION: the reference says "clearly".
 const CLEARLY: Duration = Duration::from_secs(86_400);
@@ -41,8 +44,9 @@ enum Stands {
     Withdrawn,
 }
 
-/// What a receipt says, together with the notification that it was looked up for.
-pub(super) fn read(word: Word<'_>, receipt: &Receipt) -> Observation {
+/// What a receipt says, together with the notification that it was looked up for; before that, what it says of an offer that
+/// was over by then.
+pub(super) fn read(word: Word<'_>, receipt: &Receipt) -> Vec<Observation> {
     let by_type = match word.kind() {
         Type::OnceBought(kind) | Type::OnceCancelled(kind) => Some(kind),
         Type::Purchased
@@ -62,9 +66,12 @@ pub(super) fn read(word: Word<'_>, receipt: &Receipt) -> Observation {
     match by_type.or(receipt.kind).unwrap_or(Kind::Subscription) {
         kind @ (Kind::Consumable | Kind::NonConsumable | Kind::NonRenewing | Kind::Grant | Kind::Temporary) => {
             let is_over = receipt.cancelled_at.is_some() || matches!(word.kind(), Type::OnceCancelled(_));
-            if is_over { withdrawn_once(word, kind, receipt) } else { bought_once(word, kind, receipt) }
+            vec![if is_over { withdrawn_once(word, kind, receipt) } else { bought_once(word, kind, receipt) }]
         }
-        Kind::Subscription => subscription(word, receipt),
+        Kind::Subscription => {
+            let before = end_of_offer(word.clone(), receipt);
+            before.into_iter().chain([subscription(word, receipt)]).collect()
+        }
     }
 }
 
@@ -135,7 +142,10 @@ fn subscription(word: Word<'_>, receipt: &Receipt) -> Observation {
         Stands::Over { .. } => Hint::Expired,
         Stands::Runs | Stands::Grace { .. } => hint_of(word.kind()),
     };
-    word.observation(hint, facets)
+    // It may be asked for because of something that was told long before or after.
+    let replaced_at = receipt.cancelled_at.filter(|_| hint == Hint::Replaced);
+    let read = word.observation(hint, facets);
+    Observation { observed_at: replaced_at.unwrap_or(read.observed_at), ..read }
 }
 
 fn hint_of(kind: Type) -> Hint {
@@ -168,10 +178,20 @@ fn stands(word: &Word<'_>, receipt: &Receipt) -> Stands {
     if ends {
         return Stands::Over { why: None, says_rvs: false };
     }
-    let until = receipt.grace_ends_at.filter(|until| *until > at);
+    let told_at = word.told.map_or(at, |(_, told_at)| told_at);
+    let until = unpaid_until(receipt, at);
     match word.kind() {
-        Type::GraceBegan => Stands::Grace { until, says_rvs: until.is_some() },
-        Type::GraceOver | Type::Purchased | Type::Converted | Type::Renewed => Stands::Runs,
+        Type::GraceBegan => Stands::Grace {
+            until: until.or(receipt.grace_ends_at.filter(|until| *until > told_at)),
+            says_rvs: until.is_some(),
+        },
+        // What RVS says of a failed payment is news to a notice from before that payment was due.
+        Type::GraceOver | Type::Purchased | Type::Converted | Type::Renewed => match until {
+            Some(until) if receipt.renews_at.is_some_and(|due| told_at < due) => {
+                Stands::Grace { until: Some(until), says_rvs: true }
+            }
+            Some(_) | None => Stands::Runs,
+        },
         Type::RenewalOff
         | Type::RenewalOn
         | Type::ScheduledToEnd
@@ -182,12 +202,55 @@ fn stands(word: &Word<'_>, receipt: &Receipt) -> Stands {
         | Type::OnceBought(_)
         | Type::OnceCancelled(_)
         | Type::Unknown => match until {
-            // Paid again, the next renewal lies behind the end of the grace period.
-            Some(until) if receipt.renews_at.is_none_or(|renews_at| renews_at <= until) => {
-                Stands::Grace { until: Some(until), says_rvs: true }
-            }
-            Some(_) | None => Stands::Runs,
+            Some(until) => Stands::Grace { until: Some(until), says_rvs: true },
+            None => Stands::Runs,
         },
+    }
+}
+
+/// Until when the payment that was due is waited for. Paid again, the next renewal lies behind the end of the grace period;
+/// until RVS says so or that it is over, it is waited for beyond that end too.
+fn unpaid_until(receipt: &Receipt, at: Timestamp) -> Option<Timestamp> {
+    let until = receipt.grace_ends_at?;
+    let is_open = receipt.renews_at.map_or(until > at, |renews_at| renews_at <= until);
+    is_open.then_some(until)
+}
+
+/// An offer that is over with, and was followed by periods at the regular price: who never heard of the first of them hears here
+/// that the offer did not end with the subscription. What the receipt says of now comes after that.
+fn end_of_offer(word: Word<'_>, receipt: &Receipt) -> Option<Observation> {
+    let ended_at = receipt.cancelled_at.filter(|_| receipt.cancel_reason != Some(4));
+    let at = ended_at.unwrap_or(word.told.map_or(word.at(), |(_, told_at)| told_at));
+    let promoted = receipt.promotion_is_over && !receipt.promotion_runs && ended_at.is_some();
+    if !promoted && !outlived_its_trial(&word, receipt, ended_at) {
+        return None;
+    }
+    let stamp = Stamp { as_of: at, origin: Origin::Notification, by: word.then(()).stamp.by };
+    let dated = |period_type| Dated { value: period_type, stamp: stamp.clone() };
+    let facets = Facets {
+        period_type: Some(dated(PeriodType::Normal)),
+        offer: Some(Dated { value: None, stamp: stamp.clone() }),
+        ..word.bare(Kind::Subscription)
+    };
+    Some(Observation { observed_at: at, ..word.observation(Hint::Answered, facets) })
+}
+
+/// Whether it ran on when its trial was over: it was cancelled clearly later and was not waiting for its first payment, or
+/// something was told of it that only happens to one that runs.
+fn outlived_its_trial(word: &Word<'_>, receipt: &Receipt, ended_at: Option<Timestamp>) -> bool {
+    let Some(trial) = receipt.trial_ends_at else { return false };
+    if receipt.grace_ends_at.is_some() {
+        return false;
+    }
+    match (ended_at, word.told) {
+        (Some(ended_at), _) => {
+            let length = receipt.purchased_at.map_or(Duration::ZERO, |from| trial.since(from));
+            ended_at > trial.plus(CLEARLY.min(length / CLEAR_PART))
+        }
+        (None, Some((Type::RenewalOff | Type::RenewalOn | Type::ScheduledToEnd, told_at))) => {
+            told_at > trial && receipt.renews_at != Some(trial)
+        }
+        (None, _) => false,
     }
 }
 
@@ -203,7 +266,8 @@ fn over(kind: Type, receipt: &Receipt, cancelled_at: Timestamp) -> Stands {
         let by_customer = reason == Some(1) && cancelled_at.plus(CLEARLY) < grace;
         return why(Some(if by_customer { Reason::Unsubscribe } else { Reason::BillingError }));
     }
-    if kind != Type::Expired && matches!(reason, Some(1 | 2)) && is_early(receipt, cancelled_at) {
+    // Only the notice of a cancellation says that it was one: a receipt looks the same when it ran out.
+    if kind == Type::Cancelled && matches!(reason, Some(1 | 2)) && is_early(receipt, cancelled_at) {
         return Stands::Withdrawn;
     }
     match reason {
@@ -248,7 +312,7 @@ fn may_be_unpaid(receipt: &Receipt, cancelled_at: Timestamp) -> bool {
     let Some((begins_at, _)) = term.around(from, cancelled_at) else { return false };
     // The first payment is made with the purchase, or when a trial ends.
     let was_due = begins_at > from || receipt.trial_ends_at.is_some();
-    was_due && cancelled_at >= begins_at && cancelled_at.since(begins_at) <= GRACE_LASTS
+    was_due && cancelled_at >= begins_at && cancelled_at.since(begins_at) <= UNPAID_LASTS
 }
 
 /// From when on periods are paid for.
@@ -370,7 +434,9 @@ fn terms(word: &Word<'_>, receipt: &Receipt, stands: &Stands) -> Option<Terms> {
     };
     // A conversion or renewal may be told a little before the trial's end.
     let is_paid = matches!(word.kind(), Type::Converted | Type::Renewed | Type::GraceBegan | Type::GraceOver);
-    if let Some(trial) = receipt.trial_ends_at.filter(|trial| *trial > at && !is_paid) {
+    // While the trial's end is the date of the renewal, nothing was paid.
+    let is_trial = |trial: &Timestamp| *trial > at || receipt.renews_at == Some(*trial);
+    if let Some(trial) = receipt.trial_ends_at.filter(|trial| is_trial(trial) && !is_paid) {
         let starts_at = receipt.purchased_at.unwrap_or(at).min(at);
         let (period_type, offer) = (PeriodType::Trial, Some(OfferType::FreeTrial));
         return Some(Terms { period: period(starts_at, trial), start_is_bound: false, period_type, offer });

@@ -168,6 +168,8 @@ pub(super) struct Receipt {
     pub(super) country: Option<String>,
     /// A promotional price is in force.
     pub(super) promotion_runs: bool,
+    /// One was, and the regular price was paid since.
+    pub(super) promotion_is_over: bool,
     /// One will be.
     pub(super) promotion_waits: bool,
 }
@@ -204,6 +206,7 @@ impl Receipt {
             deferred_sku: fields.id("deferredsku"),
             country: country.filter(|code| code.bytes().all(|byte| byte.is_ascii_alphabetic())),
             promotion_runs: is_any("InProgress"),
+            promotion_is_over: is_any("Completed"),
             promotion_waits: is_any("Queued"),
         })
     }

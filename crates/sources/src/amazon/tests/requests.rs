@@ -106,6 +106,25 @@ fn what_refusals_mean() {
     }
 }
 
+/// A receipt that is gone does not say what it was: whoever asks about a thing that was bought once knows.
+#[test]
+fn what_was_bought_once_and_is_gone_was_taken_back() {
+    let source = open(&json!({}));
+    let asked = |kind| {
+        let question = Ask { kind, ..ask("r:3:11", Some("production/user".to_owned())) };
+        let lookup = source.ask_by(&question).unwrap();
+        let id = crate::looked_up_id(at("2026-01-02T00:00:00Z"), &lookup.name, &lookup.context);
+        let facets = source.read_kept(&id, b"{\"status\":410}").unwrap().observations.remove(0).facets;
+        (facets.kind.unwrap().value, facets.standing.unwrap().value)
+    };
+    for kind in [Kind::Consumable, Kind::NonConsumable] {
+        assert_eq!(asked(Some(kind)), (kind, Standing::Revoked));
+    }
+    for kind in [Some(Kind::Subscription), None] {
+        assert_eq!(asked(kind), (Kind::Subscription, Standing::Expired));
+    }
+}
+
 #[test]
 fn a_confirmation_is_confirmed_by_the_address_in_it() {
     for (more, confirms) in [(json!({}), true), (json!({"confirmation": "by_hand"}), false)] {
