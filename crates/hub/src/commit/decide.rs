@@ -2,6 +2,7 @@
 //! what changed so far, so that the second notification of a request sees what the first one did.
 
 use super::command::{Abilities, Command, Input as JournalInput};
+use super::followers;
 use super::owners::{Answered, temporary_key};
 use super::work::Work;
 use super::{Received, Report};
@@ -102,6 +103,7 @@ impl Decision for Deciding {
                 also.extend(temporary(before));
                 also.extend(self.linked(before).flat_map(|customer| customer.holdings.keys().copied()));
                 also.extend(self.moving(before));
+                also.extend(followers::beside(self, before));
                 also
             }
             Command::Tick { .. }

@@ -5,6 +5,7 @@
 pub(crate) mod by_hand;
 pub mod command;
 pub(crate) mod decide;
+mod followers;
 mod owners;
 mod people;
 mod skus;

@@ -4,7 +4,7 @@
 //! links, the catalogue).
 
 use super::command::Abilities;
-use super::{Received, Report, skus, substance};
+use super::{Received, Report, followers, skus, substance};
 use paidup_lifecycle::catalogue::{Catalogue, Product, granted_entitlement};
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::engine::{self, Context, Draft, Input, Outcome, Subject};
@@ -158,12 +158,14 @@ impl<'a> Work<'a> {
             self.take_store_customer(claimant, observation);
         }
         if purchase.is_former(&observation.key.store_purchase_id) {
-            let facets = observation.facets.clone().yielding_to(&purchase.facets);
-            let rest = Input::Observed(Observation { facets, ..observation.clone() });
-            self.apply(purchase, &rest, owner);
+            self.apply(purchase.clone(), &Input::Observed(of_former(observation, &purchase)), owner);
         } else {
             self.apply(purchase, input, owner);
         }
+        if observation.hint == Hint::Replaced || !self.before.purchases.contains_key(&id) {
+            followers::close_followed(self, id);
+        }
+        followers::close_former(self, observation, id);
         Some(id)
     }
 
@@ -535,6 +537,22 @@ impl<'a> Work<'a> {
     pub(super) fn command_id(&self) -> Arc<str> {
         format!("{:020}", self.before.entry).into()
     }
+}
+
+/// What is said of an id that another has taken the place of since: how the purchase stands is the newest id's to say. That it
+/// was replaced is known, so nothing is waited for.
+fn of_former(observation: &Observation, purchase: &Purchase) -> Observation {
+    let facets = observation.facets.clone();
+    if observation.hint != Hint::Replaced {
+        return Observation { facets: facets.yielding_to(&purchase.facets), ..observation.clone() };
+    }
+    let facets = Facets {
+        kind: facets.kind,
+        attributes: facets.attributes,
+        transactions: facets.transactions,
+        ..Facets::default()
+    };
+    Observation { hint: Hint::Answered, facets, ..observation.clone() }
 }
 
 fn look_up(all: &BTreeSet<SourceId>, used: &mut BTreeSet<SourceId>, source: SourceId) -> bool {

@@ -1,6 +1,8 @@
 //! A store that replaces a purchase's id: it stays one purchase, whichever id is told first.
 
 use super::*;
+use paidup_lifecycle::event::Edge;
+use paidup_lifecycle::purchase::State;
 
 /// What the store says of `id` at that day: it runs until the end of the month after.
 fn told(day: u64, id: &str, replaces: Option<&str>) -> Value {
@@ -51,7 +53,7 @@ async fn a_purchase_whose_id_is_replaced_stays_one() {
     }
 }
 
-/// What was told as two purchases before anybody said that they are one stays two.
+/// What was told as two purchases before anybody said that they are one stays two; what was replaced is over at once.
 #[tokio::test]
 async fn two_purchases_do_not_become_one_afterwards() {
     let test = TestHub::new().await;
@@ -66,6 +68,10 @@ async fn two_purchases_do_not_become_one_afterwards() {
         purchase(&test, source, "c").await.unwrap(),
     );
     assert_eq!((b.id, a.id == b.id), (c.id, false));
+    assert_eq!((a.state, c.state), (State::Expired, State::Active));
+    let of_a = test.events().await.into_iter().filter(|event| event.purchase.id == a.id);
+    let ends: Vec<_> = of_a.filter(|event| event.event_type == EventType::Deactivate).map(|event| event.edge).collect();
+    assert_eq!(ends, [Some(Edge::Replaced)], "nothing ended for the customer");
     test.check_rebuild().await;
 }
 
