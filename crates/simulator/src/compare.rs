@@ -132,7 +132,7 @@ fn customer(truth: &Truth, alias: &str, purchases: &[Arc<str>], answer: Option<&
     }
     let expected: BTreeSet<String> = truth.entitlements(purchases).into_iter().map(str::to_owned).collect();
     let found = strings(&answer["entitlements"]);
-    if expected != found {
+    if expected != found && truth.is_access_certain(alias) {
         result.add(alias, "entitlements", format!("{expected:?}"), format!("{found:?}"));
     }
     // Totals are not in the contract; where a hub shows them, they must be right.
@@ -152,12 +152,24 @@ fn customer(truth: &Truth, alias: &str, purchases: &[Arc<str>], answer: Option<&
         let is_its = |one: &&Value| one["store_purchase_id"].as_str().is_some_and(|id| expected.names.contains(id));
         let mut found: Vec<&Value> = all.filter(is_its).collect();
         // A hub may show a subscription in both lists.
-        found.dedup_by_key(|one| &one["store_purchase_id"]);
+        found.sort_by_key(|one| one["store_purchase_id"].as_str());
+        found.dedup_by_key(|one| one["store_purchase_id"].as_str());
+        let goes_on = |one: &&Value| expected.carriers.is_known_as_now(one["store_purchase_id"].as_str().unwrap_or(""));
         match found.as_slice() {
             [one] => purchase(&mut result, id, expected, one),
             // It never came to anything, so a hub may know too little of it to show.
             [] if expected.periods == 0 => {}
             [] => result.add(id, "purchase", "known", "unknown"),
+            several if several.len() <= 1 + expected.carriers.apart() => {
+                let (goes_on, over): (Vec<&Value>, Vec<&Value>) = several.iter().copied().partition(goes_on);
+                match goes_on.as_slice() {
+                    [one] => purchase(&mut result, id, expected, one),
+                    others => result.add(id, "purchase that goes on", 1, others.len()),
+                }
+                for one in over.into_iter().filter(|one| one["state"] == "active" || one["state"] == "grace") {
+                    result.add(id, "state of what was replaced", "over", &one["state"]);
+                }
+            }
             several => result.add(id, "purchase", "one, under whichever of its ids", several.len()),
         }
     }
@@ -202,7 +214,10 @@ fn purchase(result: &mut Comparison, id: &str, expected: &PurchaseTruth, found: 
         }
         return;
     }
-    result.check(id, "product_id", &now.product_id, &found["product_id"]);
+    // Of a receipt that verification does not know any more nobody can say what it was for who did not ask before.
+    if !(expected.carriers.is_gone() && found["product_id"].is_null()) {
+        result.check(id, "product_id", &now.product_id, &found["product_id"]);
+    }
     match now.plan.kind {
         // Used up at once: how a consumable stands is nobody's concern until it is refunded.
         Kind::Consumable if now.state == State::Active => return,

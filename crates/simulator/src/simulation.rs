@@ -1,10 +1,13 @@
 //! A whole simulation: stores, their customers, their traffic, and the truth about them.
 
+mod walk;
+
+pub use walk::{Walk, Way};
+
 use crate::calendar::{Calendar, HOUR, MONTH};
 use crate::compare::{self, Comparison};
 use crate::edge::{self, Clock};
 use crate::hub::{HubApi, HubError};
-use crate::lives::Told;
 use crate::population::{Population, PopulationOptions};
 use crate::reconcile::{Reconciled, reconcile};
 use crate::setup::{self, NewDestination, Setup};
@@ -22,7 +25,6 @@ use crate::traffic::{self, Counters, Desk, Disorder, Disorders, Line, Pace, Sing
 use crate::truth::Truth;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -271,17 +273,20 @@ impl Simulation {
         }
     }
 
-    /// The same run one notification at a time, for a hub and stand-ins on a clock that stands in between: then every question
-    /// is answered with what was true at the moment of the notification, and events can be compared exactly. Lived time is
-    /// stamped as it is from `clock`'s present moment on.
-    pub async fn walk(&self, target: &Target, clock: Clock) -> Result<Walk, String> {
-        let calendar = Calendar::new(clock.now_ms(), 1.0);
+    /// The same run one notification at a time, for a hub and stand-ins on a clock that stands in between, from `clock`'s
+    /// present moment on: what is answered, and in which order things happen, is the same every time. In order, and with lived
+    /// time stamped as it is (a `speed` of 1), every question is answered with what was true at the moment of the
+    /// notification, so events can be compared exactly. What the options say goes wrong goes wrong here too, but for lost
+    /// answers and delays.
+    pub async fn walk(&self, target: &Target, clock: Clock, speed: f64) -> Result<Walk, String> {
+        let calendar = Calendar::new(clock.now_ms(), speed);
         let line = self.line(target, clock.clone());
         traffic::open(&line).await?;
         for store in self.played() {
             store.follow(self.feed(calendar));
         }
-        Ok(Walk { told: self.population(calendar).peekable(), calendar, clock, sender: Single::new(line) })
+        let steps = walk::steps(self.population(calendar), calendar, &self.disorders(), self.options.seed);
+        Ok(Walk::new(steps, clock, Single::new(line)))
     }
 
     /// The stores that are played, in the order in which customers take turns.
@@ -407,29 +412,6 @@ impl Simulation {
             customers: truth.customers().len() as u64,
             counters,
         }
-    }
-}
-
-/// A run one notification at a time.
-pub struct Walk {
-    told: Peekable<Population>,
-    calendar: Calendar,
-    clock: Clock,
-    sender: Single,
-}
-
-impl Walk {
-    /// When the next notification comes, in milliseconds since 1970. `None`: there is no more.
-    pub fn next_at(&mut self) -> Option<i64> {
-        self.told.peek().map(|told| self.calendar.stamp(told.at))
-    }
-
-    /// Moves the clock there and sends it. `None`: there is no more; false: it was not accepted.
-    pub async fn step(&mut self) -> Option<(Told, bool)> {
-        let told = self.told.next()?;
-        self.clock.advance_to(self.calendar.stamp(told.at));
-        let accepted = self.sender.send(told.clone()).await;
-        Some((told, accepted))
     }
 }
 

@@ -78,7 +78,7 @@ impl Disorder {
     }
 
     /// What becomes of one notification. Drawn in the order in which the population tells, so that the seed alone decides.
-    fn fate(&self, chance: &mut Chance) -> Fate {
+    pub(crate) fn fate(&self, chance: &mut Chance) -> Fate {
         Fate {
             dropped: chance.percent(self.drop_percent),
             repeated: chance.percent(self.repeat_percent),
@@ -91,12 +91,12 @@ impl Disorder {
 
 /// What becomes of one notification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Fate {
-    dropped: bool,
-    repeated: bool,
-    swapped: bool,
+pub(crate) struct Fate {
+    pub(crate) dropped: bool,
+    pub(crate) repeated: bool,
+    pub(crate) swapped: bool,
     answer_lost: bool,
-    late: bool,
+    pub(crate) late: bool,
 }
 
 /// What goes wrong on the way from each store.
@@ -154,7 +154,7 @@ impl Default for TrafficOptions {
 
 const MAX_CONNECTIONS: usize = 256;
 /// Tells the numbers of fates from those of connections.
-const FATES: u64 = 0x0FA7_E5FA_7E5F_A7E5;
+pub(crate) const FATES: u64 = 0x0FA7_E5FA_7E5F_A7E5;
 /// The widest window of a shuffle.
 pub const MAX_WINDOW: usize = 64;
 /// Notifications waiting for one connection.
@@ -463,14 +463,22 @@ impl Single {
         Single(Connection::new(line, 0))
     }
 
-    /// True: it was accepted, or there is nothing to send.
-    pub(crate) async fn send(&mut self, told: Told) -> bool {
+    /// True: it was accepted, or there is nothing to send. `again`: it was accepted before.
+    pub(crate) async fn send(&mut self, told: Told, again: bool) -> bool {
         if told.is_silent() {
             self.0.line.learn_unheard(&told);
             return true;
         }
-        self.0.line.counters.count_told(&told);
-        self.0.deliver(&Parcel { told, fate: Fate::default() }, false, 0).await
+        if !again {
+            self.0.line.counters.count_told(&told);
+        }
+        self.0.deliver(&Parcel { told, fate: Fate::default() }, again, 0).await
+    }
+
+    /// It never arrives.
+    pub(crate) fn drop_it(&mut self, told: &Told) {
+        self.0.line.counters.count_told(told);
+        self.0.line.drop_it(told);
     }
 }
 

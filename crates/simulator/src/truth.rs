@@ -2,6 +2,10 @@
 //!
 //! It is written by the lives themselves and knows nothing of the hub's engine. `compare` holds a hub against it.
 
+mod carriers;
+
+pub use carriers::Carriers;
+
 use crate::catalogue::{Kind, Plan};
 use crate::lives::Told;
 use crate::stores::StoreKind;
@@ -120,6 +124,8 @@ pub struct PurchaseTruth {
     pub access: BTreeMap<u32, bool>,
     /// How often each canonical event must have occurred.
     pub events: BTreeMap<&'static str, u32>,
+    /// The ids that it went by, and which of them a hub heard of.
+    pub carriers: Carriers,
 }
 
 impl PurchaseTruth {
@@ -138,12 +144,18 @@ impl PurchaseTruth {
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
     purchases: BTreeMap<Arc<str>, PurchaseTruth>,
+    /// Customers of whose purchases some are left out although a hub heard of them.
+    partly_known: BTreeSet<Arc<str>>,
 }
 
 impl Truth {
     /// Takes note of a notification that the hub has accepted. Notifications of a purchase may come in any order; each
     /// must come once.
     pub fn learn(&mut self, told: &Told) {
+        self.note(told, true);
+    }
+
+    fn note(&mut self, told: &Told, is_heard: bool) {
         let known = self.purchases.entry(Arc::clone(&told.purchase)).or_insert_with(|| PurchaseTruth {
             store: told.store(),
             names: BTreeSet::from([Arc::clone(&told.purchase)]),
@@ -160,8 +172,10 @@ impl Truth {
             first_payment_open: false,
             access: BTreeMap::new(),
             events: BTreeMap::new(),
+            carriers: Carriers::default(),
         });
         known.names.extend(told.known_as.clone());
+        known.carriers.note(told, is_heard);
         known.notifications += 1;
         known.periods += u32::from(told.after.new_period);
         if let Some(money) = told.after.money {
@@ -184,7 +198,7 @@ impl Truth {
 
     /// Takes note of a notification that was lost on the way, or of what no notification tells: it is true all the same.
     pub fn learn_unheard(&mut self, told: &Told) {
-        self.learn(told);
+        self.note(told, false);
         if let Some(known) = self.purchases.get_mut(&told.purchase) {
             known.unheard += 1;
             for event in &told.after.events {
@@ -193,13 +207,25 @@ impl Truth {
         }
     }
 
-    /// What a hub can know that asks: everything but those purchases of which every notification was lost and whose store
-    /// shows no list. Nobody who never heard of them can ask for them.
+    /// What a hub can know that asks: everything but those purchases whose store shows no list and of which every
+    /// notification was lost that names the id that they go by now. Nobody who never heard of it can ask for it, and no store
+    /// says of an older one by which it was replaced.
     #[must_use]
     pub fn knowable(&self) -> Truth {
-        let is_knowable = |one: &PurchaseTruth| one.store.lists_purchases() || one.unheard < one.notifications;
-        let purchases = self.purchases.iter().filter(|(_, one)| is_knowable(one));
-        Truth { purchases: purchases.map(|(id, one)| (Arc::clone(id), one.clone())).collect() }
+        let is_knowable = |one: &PurchaseTruth| one.store.lists_purchases() || one.carriers.is_newest_heard();
+        let (known, other): (Vec<_>, Vec<_>) = self.purchases.iter().partition(|(_, one)| is_knowable(one));
+        let partly = other.into_iter().filter(|(_, one)| one.unheard < one.notifications);
+        Truth {
+            purchases: known.into_iter().map(|(id, one)| (Arc::clone(id), one.clone())).collect(),
+            partly_known: partly.filter_map(|(_, one)| one.customer.clone()).collect(),
+        }
+    }
+
+    /// Whether what a hub must say of this customer's access is known: not where it heard of a purchase, and could not know
+    /// what has become of it.
+    #[must_use]
+    pub fn is_access_certain(&self, customer: &str) -> bool {
+        !self.partly_known.contains(customer)
     }
 
     /// Purchases by the store's id.

@@ -9,7 +9,8 @@
 //! 3. has no period of that product with that start, for events that begin one, or that period was told before (the App
 //!    Store and Stripe, which tell when periods begin);
 //! 4. did not move that sum of money, or not as often (of Google's only how often: it shows the list price of today);
-//! 5. has fewer ways into access, or out of it, than were told;
+//! 5. has fewer ways into access, or out of it, than were told, counting each carrier that was heard of before anybody said
+//!    that it belongs to another (Amazon's receipts) as a purchase of its own;
 //! 6. says of an offer that it converted and the event says that it did not, or the other way round.
 //!
 //! A kind that stands nowhere here must not come at all.
@@ -254,6 +255,8 @@ fn access(result: &mut Comparison, id: &str, expected: &PurchaseTruth, words: &[
         off += u32::from(has && !now);
         has = now;
     }
+    let apart = u32::try_from(expected.carriers.apart()).unwrap_or(u32::MAX);
+    let (on, off) = (on.saturating_add(apart), off.saturating_add(apart));
     let told = |kind: &str| {
         let moves = |word: &&Word| {
             word.kind == kind && !matches!(word.edge.as_deref(), Some("refresh" | "replaced" | "transferred"))

@@ -44,8 +44,8 @@ pub struct Receipt {
     pub user: Id,
     pub product_type: &'static str,
     pub product_id: &'static str,
-    /// `term` and `termSku`.
-    pub term: Option<(&'static str, &'static str)>,
+    /// `term` and `termSku`. Where time runs so fast that no term that Amazon knows fits the dates, none is named.
+    pub term: Option<(Option<&'static str>, &'static str)>,
     pub purchase_date: i64,
     pub renewal_date: Option<i64>,
     pub cancel_date: Option<i64>,

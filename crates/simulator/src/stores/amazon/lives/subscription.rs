@@ -47,8 +47,9 @@ pub(super) fn tier(plan: &Plan) -> &'static str {
     }
 }
 
-fn term(plan: &'static Plan) -> (&'static str, &'static str) {
-    (if plan.period > MONTH { "1 Year" } else { "1 Month" }, plan.id)
+fn term(teller: &Teller, plan: &'static Plan) -> (Option<&'static str>, &'static str) {
+    let named = if plan.period > MONTH { "1 Year" } else { "1 Month" };
+    (teller.is_real_time().then_some(named), plan.id)
 }
 
 impl Subscription {
@@ -59,7 +60,7 @@ impl Subscription {
             Start::Trial => teller.now + TRIAL,
             Start::Regular | Start::Promotion => teller.after_term(teller.now, plan),
         };
-        receipt.term = Some(term(plan));
+        receipt.term = Some(term(teller, plan));
         receipt.auto_renewing = true;
         receipt.renewal_date = Some(teller.calendar.stamp(ends));
         receipt.free_trial_end_date = (start == Start::Trial).then(|| teller.calendar.stamp(ends));
@@ -149,7 +150,7 @@ impl Subscription {
                 let events = vec![self.grade(plan), "SUBSCRIPTION_RENEWED"];
                 self.plan = plan;
                 self.receipt.product_id = tier(plan);
-                self.receipt.term = Some(term(plan));
+                self.receipt.term = Some(term(teller, plan));
                 self.receipt.deferred = None;
                 (Turn::PlanChangedAtRenewal, events)
             }
@@ -275,7 +276,7 @@ impl Subscription {
         old.cancel_reason = Some(4);
         let mut receipt = super::receipt(teller, plan, "SUBSCRIPTION");
         (self.plan, self.starts, self.ends) = (plan, teller.now, teller.after_term(teller.now, plan));
-        receipt.term = Some(term(plan));
+        receipt.term = Some(term(teller, plan));
         receipt.auto_renewing = true;
         receipt.renewal_date = Some(teller.calendar.stamp(self.ends));
         self.receipt = receipt;

@@ -73,8 +73,12 @@ impl Teller {
             let at = at.to_zoned(jiff::tz::TimeZone::UTC).checked_add(jiff::Span::new().months(months)).ok()?;
             Some(self.calendar.lived(at.timestamp().as_millisecond()))
         };
-        let is_real = self.calendar.speed() <= 1.0;
-        civil().filter(|_| is_real).unwrap_or(from + plan.period)
+        civil().filter(|_| self.is_real_time()).unwrap_or(from + plan.period)
+    }
+
+    /// A lived month takes a month.
+    pub(super) fn is_real_time(&self) -> bool {
+        self.calendar.speed() <= 1.0
     }
 
     /// The present moment, as stamped.
