@@ -1,4 +1,4 @@
-//! Writes what the simulated Google Play and Amazon push for a small population, what vouches for it, and every forgery into a
+//! Writes what the simulated Google Play, Amazon and Discord push for a small population, what vouches for it, and every forgery into a
 //! folder, for checks by other programs (`scripts/store-signatures-check`).
 //!
 //! Usage: `store_samples FOLDER [CUSTOMERS] [SEED]`
@@ -8,10 +8,12 @@ use paidup_simulator::edge::Clock;
 use paidup_simulator::lives::Told;
 use paidup_simulator::population::{Population, PopulationOptions};
 use paidup_simulator::stores::amazon::Amazon;
+use paidup_simulator::stores::discord::{self, Discord};
 use paidup_simulator::stores::forgery::Forgery;
 use paidup_simulator::stores::play::{self, Play};
 use paidup_simulator::stores::{Played, amazon};
-use serde_json::{Value, json};
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +51,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let about = json!({"topic_arn": amazon.topic_arn(), "origin": amazon.origin()});
         std::fs::write(folder.join(name).join("about.json"), about.to_string())?;
     }
+
+    let discord = Discord::new(seed, discord::wire::App::of_seed(seed));
+    let told = write(&folder.join("discord"), &discord, options)?;
+    let first = told.iter().find_map(|told| told.discord()?.event.as_ref()).ok_or("Discord told nothing")?;
+    let now = Clock::System.now_ms();
+    forge(&folder.join("discord"), &discord::forgeries::all(&discord, first, now))?;
+    let ping = discord.ping();
+    std::fs::write(folder.join("discord/genuine/ping.json"), &ping)?;
+    std::fs::write(folder.join("discord/genuine/ping.headers"), lines(&discord.headers(&ping, now)))?;
+    let about = json!({"application_id": discord.app().id.to_string(), "public_key": discord.public_key()});
+    std::fs::write(folder.join("discord/about.json"), about.to_string())?;
     Ok(())
 }
 
@@ -58,7 +71,7 @@ fn write(folder: &Path, store: &dyn Played, options: PopulationOptions) -> Resul
     let now = Clock::System.now_ms();
     let told: Vec<Told> =
         Population::new(options, Calendar::new(now - 3_600_000, 432_000.0), vec![store.shop()]).collect();
-    for (number, told) in told.iter().enumerate() {
+    for (number, told) in told.iter().enumerate().filter(|(_, told)| !told.is_silent()) {
         let body = store.body(&told.said)?;
         let headers = store.headers(&body, now);
         let name = format!("genuine/{number:05}-{:?}", told.turn);
@@ -79,7 +92,10 @@ fn forge(folder: &Path, forgeries: &[Forgery]) -> Result<(), Box<dyn Error>> {
 }
 
 fn lines(headers: &[(&str, String)]) -> String {
-    let all: serde_json::Map<String, Value> =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
-    Value::Object(all).to_string()
+    // A header that stands there twice reads as one with a comma.
+    let mut all: BTreeMap<&str, String> = BTreeMap::new();
+    for (name, value) in headers {
+        all.entry(name).and_modify(|all| *all = format!("{all}, {value}")).or_insert_with(|| value.clone());
+    }
+    json!(all).to_string()
 }
