@@ -32,9 +32,11 @@ use std::time::Duration;
 const MAX_BODY: usize = 256 * 1024;
 /// The longest token that is taken as one. Discord's have about 70 characters.
 const MAX_TOKEN: usize = 256;
-/// Calls a minute. ASSUMPTION: Discord publishes no limit of these routes; it allows 50 a second over all, and says with each
-/// answer what is left.
+/// Calls a minute, unless it is said otherwise. ASSUMPTION: Discord publishes no limit of these routes; it allows 50 a second
+/// over all, which a bot needs for other things too, and says with each answer what is left.
 const CALLS_A_MINUTE: u32 = 240;
+/// The most that Discord allows over all.
+const MOST_CALLS_A_MINUTE: u32 = 50 * 60;
 
 /// What the rest of the crate sees of this folder.
 pub(crate) const DEFINITION: Definition = Definition {
@@ -60,6 +62,9 @@ struct Settings {
     /// The bot's token. With it Paidup asks Discord for subscriptions: without, only starts and ends are known.
     #[serde(default)]
     bot_token: Option<String>,
+    /// Most calls a minute to Discord's API: what the bot itself does not need of its limit of 3000. Default: 240.
+    #[serde(default)]
+    calls_a_minute: Option<u32>,
 }
 
 /// What reading depends on besides the bytes: the journal keeps it.
@@ -84,10 +89,14 @@ fn open(id: SourceId, raw: &RawValue, upstreams: &Upstreams) -> Result<Box<dyn S
     if settings.bot_token.as_ref().is_some_and(|token| !is_token(token)) {
         return Err(wrong("/bot_token", "must be the bot's token as Discord shows it, without `Bot `, or left out"));
     }
+    let calls_a_minute = settings.calls_a_minute.unwrap_or(CALLS_A_MINUTE);
+    if !(1..=MOST_CALLS_A_MINUTE).contains(&calls_a_minute) {
+        return Err(wrong("/calls_a_minute", "must be 1 to 3000"));
+    }
     let policy = Policy { asks: settings.bot_token.is_some() };
     let application = settings.application_id;
     let api = settings.bot_token.map(|token| Api::new(&upstreams.discord_api, &application, &token));
-    Ok(Box::new(Discord { id, application, public_key, policy, api }))
+    Ok(Box::new(Discord { id, application, public_key, policy, api, calls_a_minute }))
 }
 
 /// A Discord source, opened.
@@ -97,6 +106,7 @@ struct Discord {
     public_key: PublicKey,
     policy: Policy,
     api: Option<Api>,
+    calls_a_minute: u32,
 }
 
 impl Discord {
@@ -172,7 +182,7 @@ impl Source for Discord {
     }
 
     fn calls_a_minute(&self) -> Option<u32> {
-        Some(CALLS_A_MINUTE)
+        Some(self.calls_a_minute)
     }
 
     /// Discord tells fractions of a second.

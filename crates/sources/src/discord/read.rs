@@ -30,7 +30,7 @@ use std::time::Duration;
 const FIRST_PERIOD: Duration = Duration::from_secs(86_400);
 /// The same as a part of the period, where that is shorter than a month.
 const FIRST_PART: u32 = 30;
-/// How long after the end of its period a subscription that is still charged is taken to be unpaid rather than in renewal.
+/// How long after the end of its period a subscription whose plan was to change is taken to be in that change.
 const RENEWAL_TAKES: Duration = Duration::from_secs(3600);
 /// Entitlements of this long before are compared too: ids tell when something was bought, not when it was told.
 const OVERLAP: Duration = Duration::from_secs(86_400);
@@ -45,8 +45,6 @@ pub(super) struct Reader {
 /// Who says something, and when.
 struct Word {
     source: SourceId,
-    /// What it does not say is asked for.
-    asks: bool,
     id: Arc<str>,
     at: Timestamp,
     origin: Origin,
@@ -78,6 +76,13 @@ fn born_at(id: &str) -> Option<Timestamp> {
 
 fn is_of_first_period(subscription: &str, starts_at: Timestamp) -> bool {
     born_at(subscription).is_some_and(|born| starts_at.since(born).max(born.since(starts_at)) < FIRST_PERIOD)
+}
+
+/// Whether an entitlement that began then, as was told at `at`, came with its subscription: it began when that did rather than
+/// when it was told. Another plan's, or that of a charge that succeeded late, begins when it is told.
+fn is_start(subscription: &str, began_at: Timestamp, at: Timestamp) -> bool {
+    is_of_first_period(subscription, began_at)
+        && born_at(subscription).is_some_and(|born| began_at.since(born) <= at.since(began_at))
 }
 
 impl Word {
@@ -143,7 +148,7 @@ impl Word {
     fn entitled(&self, entitled: &Entitled<'_>, subscription: &str) -> Observation {
         let known = entitled.known;
         let began_at = known.starts_at.or_else(|| born_at(&known.id)).unwrap_or(self.at);
-        let is_first = is_of_first_period(subscription, began_at);
+        let is_first = is_start(subscription, began_at, self.at);
         let (standing, hint, rank) = match (known.deleted, known.is_live(self.at)) {
             (true, _) => (Standing::Revoked, Hint::Revoked, 'd'),
             (false, true) if is_first => (Standing::Active, Hint::Purchased, 'c'),
@@ -166,11 +171,6 @@ impl Word {
                 period.stamp.as_of = period.stamp.as_of.min(starts_at);
             }
             facets.period = Some(period);
-            // Another plan's entitlement on the first day looks the same: where its subscription is asked for, that says which
-            // of them is in force.
-            for sku in [&mut facets.product, &mut facets.ask_with].into_iter().flatten().filter(|_| self.asks) {
-                sku.stamp.as_of = sku.stamp.as_of.min(starts_at);
-            }
             // An end that is to come is told only of what will not renew.
             facets.will_renew = known.ends_at.map(|_| self.dated(rank, false));
         }
@@ -180,7 +180,7 @@ impl Word {
 
 impl Reader {
     fn word(&self, id: &str, at: Timestamp, origin: Origin) -> Word {
-        Word { source: self.source, asks: self.asks, id: id.into(), at, origin }
+        Word { source: self.source, id: id.into(), at, origin }
     }
 
     pub(super) fn event(&self, event: &Event<'_>) -> Reading {
@@ -215,7 +215,7 @@ impl Reader {
         let wanted = Wanted::Subscription(&known.sku, subscription);
         let lookup = || wanted.lookup(&context, "an entitlement names no period and no renewal");
         let began_at = known.starts_at.or_else(|| born_at(&known.id)).unwrap_or(word.at);
-        let is_start = known.is_live(word.at) && known.ends_at.is_none() && is_of_first_period(subscription, began_at);
+        let is_start = known.is_live(word.at) && known.ends_at.is_none() && is_start(subscription, began_at, word.at);
         match (self.asks, known.deleted || is_start) {
             (true, false) => Reading { lookups: vec![lookup()], note: Some(Note::Informative), ..Reading::default() },
             (asks, _) => {
@@ -397,13 +397,14 @@ fn standing(
     let changes_plan = subscription.renewal_sku().is_some_and(|next| !subscription.skus().contains(&next));
     match subscription.status().ok_or(None)? {
         Status::Active if !is_over || has_another => Ok(Standing::Active),
-        // Where another plan was to follow, the old one's entitlement ends before the new one's begins.
-        Status::Active if ended.is_some() && !changes_plan => Ok(Standing::BillingRetry),
-        Status::Active if over_for < RENEWAL_TAKES => Ok(Standing::Active),
+        // Where another plan is to follow, the old one's entitlement ends before the new one's begins.
+        Status::Active if changes_plan && over_for < RENEWAL_TAKES => Err(None),
+        Status::Active if ended.is_some() => Ok(Standing::BillingRetry),
         Status::Active => Err(Some(true)),
+        Status::Ending if !is_over => Ok(Standing::Active),
         // Discord turns it into INACTIVE with a delay.
-        Status::Ending if is_over => Ok(Standing::Expired),
-        Status::Ending => Ok(Standing::Active),
+        Status::Ending if ended.is_some() => Ok(Standing::Expired),
+        Status::Ending => Err(Some(false)),
         // It was made before its entitlement was given, and is about to become ACTIVE.
         Status::Inactive if is_entitled && !is_over => Err(None),
         Status::Inactive if ended.is_some_and(|ended| ended.deleted) => Ok(Standing::Revoked),

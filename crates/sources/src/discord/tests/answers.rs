@@ -72,6 +72,8 @@ fn a_start_is_told_once_whichever_of_the_two_is_heard_first() {
 #[test]
 fn a_life_as_polling_finds_it() {
     let poll = |at: i64, body: Value| one(answer(&asked(), at, &body));
+    // The user has nothing of it any more.
+    let decided = |at: i64, body: Value| one(answer(&answer(&asked(), at, &body).lookups[0], at, &json!([])));
     let none = json!({});
     let life = vec![
         (one(told("entitlement_create", Some(TOKEN))), &["ACTIVATE", "SUBSCRIPTION_STARTED"][..]),
@@ -83,8 +85,8 @@ fn a_life_as_polling_finds_it() {
         (poll(T0 + 33 * DAY, subscription(0, SECOND, json!({"renewal_sku_ids": [SKU_2]}))), &["PLAN_CHANGE_SCHEDULED"]),
         (poll(T0 + 34 * DAY, subscription(0, SECOND, json!({"renewal_sku_ids": [SKU]}))), &["PLAN_CHANGE_UNSCHEDULED"]),
         (poll(T0 + 35 * DAY, subscription(2, SECOND, none.clone())), &["RENEWAL_DISABLED"]),
-        (poll(T0 + 59 * DAY + 1000, subscription(2, SECOND, none.clone())), &["DEACTIVATE", "SUBSCRIPTION_TERMINATED"]),
-        (poll(T0 + 60 * DAY, subscription(1, SECOND, none)), &[]),
+        (poll(T0 + 59 * DAY + 1000, subscription(2, SECOND, none.clone())), &[]),
+        (decided(T0 + 60 * DAY, subscription(1, SECOND, none)), &["DEACTIVATE", "SUBSCRIPTION_TERMINATED"]),
     ];
     let (observations, expected): (Vec<_>, Vec<_>) = life.into_iter().unzip();
     assert_eq!(golden::play(observations), expected);
@@ -119,11 +121,12 @@ fn every_status_means_what_it_means() {
     let alone = json!({"entitlement_ids": []});
     let cases = [
         ("running", 0, asked(), inside, Some(Standing::Active), false),
-        ("in renewal", 0, asked(), over, Some(Standing::Active), false),
+        ("in renewal, or unpaid", 0, asked(), over, None, true),
         ("unpaid, or renewed late", 0, asked(), long_over, None, true),
         ("unpaid, entitlement gone", 0, ended.clone(), long_over, Some(Standing::BillingRetry), false),
         ("unpaid, entitlement there when it was told", 0, living.clone(), long_over, None, true),
         ("ending", 2, asked(), inside, Some(Standing::Active), false),
+        ("about to end, or lately ended", 2, asked(), over, None, true),
         ("ended, and Discord is late to say so", 2, ended.clone(), over, Some(Standing::Expired), false),
         ("over, or refunded before", 1, asked(), over, None, true),
         ("over, told by its entitlement", 1, ended, over, Some(Standing::Expired), false),

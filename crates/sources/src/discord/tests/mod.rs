@@ -118,9 +118,13 @@ fn settings_that_do_not_fit_say_where() {
         (with("public_key", json!("zz".repeat(32))), "/public_key"),
         (with("bot_token", json!("")), "/bot_token"),
         (with("bot_token", json!("line\nbreak")), "/bot_token"),
+        (with("calls_a_minute", json!(0)), "/calls_a_minute"),
+        (with("calls_a_minute", json!(3001)), "/calls_a_minute"),
         (with("bottoken", json!("x")), "/bottoken"),
     ] {
         let error = open_with(&settings).err().map(|error| error.pointer);
         assert_eq!(error.as_deref(), Some(pointer), "{settings}");
     }
+    assert_eq!(open(Some(TOKEN)).calls_a_minute(), Some(240));
+    assert_eq!(open_with(&with("calls_a_minute", json!(3000))).unwrap().calls_a_minute(), Some(3000));
 }
