@@ -471,6 +471,9 @@ fn skus(word: &Word, context: &Context, value: &Value) -> Result<Reading, Reject
     }
     let Some(known) = &context.entitlement else { return Ok(Reading::noted(Note::Informative)) };
     let kind = all.iter().find(|sku| sku.id == known.sku).and_then(Sku::kind);
+    // What was told of a living one is of its beginning, however late it is looked up: it may have been deleted since.
+    let told_at = if known.is_live(word.at) { born_at(&known.id).unwrap_or(word.at).min(word.at) } else { word.at };
+    let word = Word { at: told_at, id: word.id.clone(), ..*word };
     let mut reading = Reading::observed(word.bought_once(known, Some(kind.unwrap_or(Kind::NonConsumable))));
     reading.same.extend(ids_of(known.user.as_deref()));
     Ok(reading)

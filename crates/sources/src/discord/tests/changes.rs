@@ -152,3 +152,14 @@ fn periods_of_seconds_follow_each_other() {
     let told = golden::play(observations);
     assert_eq!(told[1..], [vec![], vec!["ACTIVATE", "SUBSCRIPTION_RENEWED"], vec!["ACTIVATE", "SUBSCRIPTION_RENEWED"]]);
 }
+
+/// The refund came before the purchase, which is looked up after it.
+#[test]
+fn a_purchase_that_is_told_late_undoes_no_refund() {
+    let bought = told("entitlement_create_once", Some(TOKEN)).lookups.remove(0);
+    let refunded = one(told("entitlement_delete_once", Some(TOKEN)));
+    let skus = json!([{"id": ONCE, "type": 2}]);
+    let late = one(answer(&bought, T0 + 20 * DAY, &skus));
+    let told = golden::play([refunded, late]).concat();
+    assert!(!told.contains(&"REFUND_REVERSED") && !told.contains(&"ACTIVATE"), "{told:?}");
+}
