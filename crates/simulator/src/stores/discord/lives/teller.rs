@@ -42,8 +42,8 @@ pub(crate) struct Teller {
 impl Teller {
     pub(crate) fn new(person: Person, calendar: Calendar, app: App) -> Teller {
         let mut names = person.names;
-        // Accounts and servers are years old.
-        let mut account = || snowflake(EPOCH_MS + names.between(0, 9 * 365) * 86_400_000, names.draw());
+        // Accounts and servers are years old, and none is older than Discord, which opened in May 2015.
+        let mut account = || snowflake(EPOCH_MS + names.between(133, 9 * 365) * 86_400_000, names.draw());
         let (user, guild) = (account(), account());
         Teller {
             chance: person.chance,
