@@ -130,6 +130,13 @@ pub struct Purchase {
     /// The lifecycle event with which the running period began: what a price that is learned late belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_event: Option<EventType>,
+    /// The transaction of the last period that was told as begun: each is told once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_told: Option<String>,
+    /// The transaction of the last period whose offer was told as not converted: a refund may be undone, and the period end
+    /// after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer_ended: Option<String>,
 }
 
 /// A transaction that is over and told.
@@ -265,6 +272,8 @@ impl Purchase {
             unpaid_offer: None,
             asked: None,
             period_event: None,
+            period_told: None,
+            offer_ended: None,
         }
     }
 }

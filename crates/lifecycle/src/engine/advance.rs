@@ -281,6 +281,9 @@ fn told(
 ) -> Vec<super::Draft> {
     let why = taken.why;
     let (pre, mut main) = classify::main_change(&before, &after, &why);
+    if main == Some(Change::Recovered) && is_told(purchase, &before, &after) {
+        main = Some(Change::RunsAgain);
+    }
     let mut steps = Vec::new();
     let released = release(purchase, main, &taken, now, &mut steps);
     if let Some(change) = main
@@ -315,6 +318,13 @@ fn told(
     Teller { purchase, context, before, after, why, former: taken.former, released }.tell(&steps, untold)
 }
 
+/// Whether the period that runs was told as begun already, before the trouble in it was heard of.
+fn is_told(purchase: &Purchase, before: &Snapshot, after: &Snapshot) -> bool {
+    let running = after.view.period.as_ref();
+    before.view.period.as_ref() == running
+        && running.is_some_and(|period| purchase.period_told.as_deref() == Some(&*period.transaction_key()))
+}
+
 /// A period that was not paid at first came to its end, or was paid after all: the offer before it is what is converted
 /// or not.
 fn settle_offer(purchase: &mut Purchase, before: &mut Snapshot, after: &Snapshot) {
@@ -344,7 +354,8 @@ fn steps_of_change(
     let mut from = before.state();
     match pre {
         Some(Change::LapsedUnseen) => {
-            let ended_at = before.end.unwrap_or(why.occurred_at);
+            let of_grace = before.view.grace_ends_at.filter(|_| from == State::Grace);
+            let ended_at = of_grace.or(before.end).unwrap_or(why.occurred_at).min(why.occurred_at);
             let mut closing = step(stage::CLOSING, from, Change::LapsedUnseen, Face::Closed, ended_at);
             closing.inferred = true;
             steps.push(closing);
@@ -410,14 +421,15 @@ fn hold(
     };
     let transaction =
         after.view.period.as_ref().map(|period| period.transaction_key().into_owned()).unwrap_or_default();
+    let is_unclear = classify::is_unclear(before, after, why);
     purchase.held = Some(Held {
         change,
         same_chain: classify::had_periods(before, after),
         transaction,
         until: now.plus(wait),
         occurred_at: why.occurred_at,
-        previous_offer: before.offer,
-        is_trial_conversion: before.state() != State::None && before.is_free && !after.is_free,
+        previous_offer: before.offer.filter(|_| !is_unclear),
+        is_trial_conversion: before.state() != State::None && before.is_free && !after.is_free && !is_unclear,
         hint: why.hint,
     });
     waiting

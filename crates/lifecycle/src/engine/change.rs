@@ -43,6 +43,10 @@ closed_set! {
         PlanChangedAtRenewal = "plan_changed_at_renewal",
         /// Another product while the payment is open or the pause lasts.
         PlanChangedUnpaid = "plan_changed_unpaid",
+        /// Another product in a later period than the one that follows: changed or bought anew, that was not heard.
+        PlanFound = "plan_found",
+        /// Another product is in force, in a period that was not heard of yet.
+        PlanAhead = "plan_ahead",
         /// The replacement of a carrier that had been given up.
         ReplacementCame = "replacement_came",
         /// The product was not known before.
@@ -73,6 +77,8 @@ closed_set! {
         RetryStarted = "retry_started",
         /// Paid after a failure.
         Recovered = "recovered",
+        /// Paid after a failure that lay before the payment, as is seen now: the period is told already.
+        RunsAgain = "runs_again",
         /// Over.
         Ended = "ended",
         /// The customer cancelled in grace, ended at once.

@@ -35,6 +35,10 @@ pub(super) struct Snapshot {
     /// Expired by the clock, not by the store's word.
     pub closed_by_clock: bool,
     pub carrier_is_gone: bool,
+    /// A later period runs, which was not heard of yet.
+    pub period_is_past: bool,
+    /// Only since when it runs was said, not which period it is in.
+    pub period_is_reckoned: bool,
     /// A family member's share was withdrawn.
     pub by_family: bool,
 }
@@ -53,6 +57,8 @@ impl Snapshot {
             next_offer: state::cleared(&facets.next_offer).map(|offer| offer.offer_type),
             closed_by_clock: view.state == State::Expired && !told_expired,
             carrier_is_gone: state::carrier_is_gone(purchase),
+            period_is_past: state::period_is_past(facets),
+            period_is_reckoned: state::period_is_reckoned(facets),
             by_family: state::revoking_refund(facets).is_some_and(|(_, refund)| refund.family),
             view: Arc::new(view),
         }
@@ -145,6 +151,29 @@ fn gap(before: &Snapshot, after: &Snapshot) -> Duration {
     }
 }
 
+/// The new period does not follow the known one: whatever lies between them was not heard of, and how the known one ended is
+/// not known either, unless the store says that this is the recovery from the trouble in which it was.
+pub(super) fn is_unclear(before: &Snapshot, after: &Snapshot, why: &Why) -> bool {
+    let was_in_trouble = matches!(before.state(), State::Grace | State::BillingRetry | State::Paused);
+    let is_its_end = was_in_trouble && matches!(why.hint, Some(Hint::Recovered | Hint::Resumed));
+    is_new_period(before, after) && !gap(before, after).is_zero() && !is_its_end
+}
+
+/// The store spoke because of another product.
+fn tells_of_swap(after: &Snapshot, why: &Why) -> bool {
+    match why.hint {
+        Some(Hint::ProductChanged | Hint::Upgraded | Hint::Crossgraded | Hint::Downgraded) => {
+            after.view.pending.is_none()
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// The store spoke because of something that may be long past: what it says of the present is said in passing.
+fn looks_back(why: &Why) -> bool {
+    matches!(why.hint, Some(Hint::RefundRequested | Hint::Refunded | Hint::RefundDeclined | Hint::RefundReversed))
+}
+
 /// The main change, with what must be told before it.
 pub(super) fn main_change(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Change>, Option<Change>) {
     let change = match after.view.kind {
@@ -235,7 +264,7 @@ fn subscription(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Chang
         (_, S::None) => None,
         (S::None | S::Pending, to) => first(before, to, after, why),
         (S::Active, S::Active) => return continued(before, after, why),
-        (from, S::Active) => Some(back(from, before, after, why)),
+        (from, S::Active) => return back(from, before, after, why),
         (S::Revoked, S::Revoked) => None,
         (_, S::Revoked) if after.by_family || why.hint == Some(Hint::FamilyRevoked) => Some(Change::FamilyRevoked),
         (_, S::Revoked) => Some(Change::Revoked),
@@ -243,9 +272,13 @@ fn subscription(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Chang
         (S::Grace, S::Expired) if is_cancelled(after, why) => Some(Change::CancelledInGrace),
         (S::Expired, S::Expired) => None,
         (_, S::Expired) => Some(Change::Ended),
-        (S::Grace, S::Grace) | (S::BillingRetry, S::BillingRetry) | (S::Paused, S::Paused) => stayed(before, after),
+        (S::Grace, S::Grace) | (S::BillingRetry, S::BillingRetry) | (S::Paused, S::Paused) => {
+            stayed(before, after, why)
+        }
         (S::Active, S::Grace | S::BillingRetry | S::Paused) if product_changed(before, after) => {
-            return (Some(Change::PlanChangedUnpaid), trouble(before.state(), after.state()));
+            let found = plan_found(before, after, why).is_some();
+            let swap = if found { Change::PlanAhead } else { Change::PlanChangedUnpaid };
+            return (Some(swap), trouble(before.state(), after.state()));
         }
         (from, to) => trouble(from, to),
     };
@@ -307,6 +340,9 @@ fn is_start(after: &Snapshot, why: &Why) -> bool {
 }
 
 fn ends_later(before: &Snapshot, after: &Snapshot) -> bool {
+    if after.period_is_reckoned {
+        return false;
+    }
     match (before.end, after.end) {
         (Some(old), Some(new)) => new > old,
         (Some(_), None) => after.view.period.as_ref().is_some_and(|period| period.ends_at.is_none()),
@@ -332,10 +368,15 @@ fn continued(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Change>,
         return (Some(Change::LapsedUnseen), Some(Change::Reactivated));
     }
     let starts_at = after.view.period.as_ref().map(|period| period.starts_at);
-    let change = if product_changed(before, after) {
+    let change = if let Some(found) = plan_found(before, after, why) {
+        found
+    } else if product_changed(before, after) {
         let at_renewal =
             new_period && (why.hint == Some(Hint::Renewed) || (before.end.is_some() && starts_at >= before.end));
         if at_renewal { Change::PlanChangedAtRenewal } else { Change::PlanChanged }
+    } else if new_period && after.period_is_past {
+        // A later one runs: this one is only paid for.
+        return (None, None);
     } else if new_period {
         let overlaps = starts_at < before.end;
         let was_off = before.view.will_renew == Some(false) && after.view.will_renew == Some(true);
@@ -353,8 +394,10 @@ fn continued(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Change>,
     (None, Some(change))
 }
 
-fn stayed(before: &Snapshot, after: &Snapshot) -> Option<Change> {
-    if product_changed(before, after) {
+fn stayed(before: &Snapshot, after: &Snapshot, why: &Why) -> Option<Change> {
+    if plan_found(before, after, why).is_some() {
+        before.state().has_access().then_some(Change::PlanAhead)
+    } else if product_changed(before, after) {
         Some(Change::PlanChangedUnpaid)
     } else if before.view.state.has_access() && before.access().is_none() && after.access().is_some() {
         Some(Change::ProductLearned)
@@ -365,10 +408,29 @@ fn stayed(before: &Snapshot, after: &Snapshot) -> Option<Change> {
     }
 }
 
-/// From trouble or an end back to active.
-fn back(from: State, before: &Snapshot, after: &Snapshot, why: &Why) -> Change {
+/// Another product came to light, and nobody said how.
+fn plan_found(before: &Snapshot, after: &Snapshot, why: &Why) -> Option<Change> {
+    if !product_changed(before, after) || tells_of_swap(after, why) {
+        None
+    } else if after.period_is_past && looks_back(why) {
+        Some(Change::PlanAhead)
+    } else {
+        is_unclear(before, after, why).then_some(Change::PlanFound)
+    }
+}
+
+/// From trouble or an end back to active, with what must be told before it.
+fn back(from: State, before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Change>, Option<Change>) {
     let new_period = is_new_period(before, after);
-    match from {
+    let in_trouble = matches!(from, State::Grace | State::BillingRetry | State::Paused);
+    if in_trouble && new_period && why.hint == Some(Hint::Purchased) && !gap(before, after).is_zero() {
+        return (Some(Change::LapsedUnseen), Some(Change::Reactivated));
+    }
+    let change = match from {
+        _ if after.period_is_past && looks_back(why) && (in_trouble || from == State::Expired) => Change::PlanAhead,
+        State::Grace | State::BillingRetry | State::Paused if plan_found(before, after, why).is_some() => {
+            Change::PlanFound
+        }
         State::Grace | State::BillingRetry | State::Paused if product_changed(before, after) => Change::PlanChanged,
         State::Grace | State::BillingRetry => Change::Recovered,
         State::Paused => Change::Resumed,
@@ -382,7 +444,8 @@ fn back(from: State, before: &Snapshot, after: &Snapshot, why: &Why) -> Change {
         State::Revoked => Change::RefundUndone,
         // Not reached: `subscription` decides these before.
         State::None | State::Pending | State::Active => Change::Confirmed,
-    }
+    };
+    (None, Some(change))
 }
 
 /// What the state lets pass as an event of its own beside the main change.
@@ -407,7 +470,12 @@ fn swaps_product(main: Option<Change>) -> bool {
     main.is_some_and(|change| {
         matches!(
             change,
-            Change::PlanChanged | Change::PlanChangedAtRenewal | Change::PlanChangedUnpaid | Change::ReplacementCame
+            Change::PlanChanged
+                | Change::PlanChangedAtRenewal
+                | Change::PlanChangedUnpaid
+                | Change::PlanFound
+                | Change::PlanAhead
+                | Change::ReplacementCame
         )
     })
 }
@@ -447,6 +515,11 @@ pub(super) fn ends_early(before: &Snapshot, after: &Snapshot, why: &Why) -> bool
         && matches!(after.view.expiration_reason, Some(Reason::Unsubscribe | Reason::DeveloperInitiated))
 }
 
+/// The store spoke before that day.
+fn is_before(day: Option<Timestamp>, why: &Why) -> bool {
+    day.is_none_or(|day| why.occurred_at < day)
+}
+
 /// Changes of single facets, beside the main one.
 pub(super) fn facet_changes(before: &Snapshot, after: &Snapshot, main: Option<Change>, why: &Why) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -470,8 +543,11 @@ pub(super) fn facet_changes(before: &Snapshot, after: &Snapshot, main: Option<Ch
         {
             changes.push(Change::PlanChangeScheduled);
         }
-        (Some(_), None) if !swaps_product(main) && !begins_anew(main) && !was_overtaken(before, after) => {
-            changes.push(Change::PlanChangeUnscheduled);
+        // Gone after its day: it took effect, or the day passed without it. That is no withdrawal.
+        (Some(old), None) if is_before(old.effective_at.or(before.end), why) => {
+            if !swaps_product(main) && !begins_anew(main) && !was_overtaken(before, after) {
+                changes.push(Change::PlanChangeUnscheduled);
+            }
         }
         (Some(_) | None, _) => {}
     }
@@ -480,7 +556,11 @@ pub(super) fn facet_changes(before: &Snapshot, after: &Snapshot, main: Option<Ch
             (old, Some(new)) if old.as_ref() != Some(new) && spoke(&[Hint::PauseScheduled]) => {
                 changes.push(Change::PauseScheduled)
             }
-            (Some(_), None) if !begins_anew(main) && !was_paid_for(before, after, why) => {
+            (Some(old), None)
+                if is_before(old.starts_at.or(before.end), why)
+                    && !begins_anew(main)
+                    && !was_paid_for(before, after, why) =>
+            {
                 changes.push(Change::PauseUnscheduled);
             }
             (Some(_) | None, _) => {}

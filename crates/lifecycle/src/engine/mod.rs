@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 /// The version of the engine's decisions. It is noted in every journal entry; a rebuild with another one reports which
 /// events would differ.
-pub const ENGINE_VERSION: u32 = 3;
+pub const ENGINE_VERSION: u32 = 4;
 
 /// What comes in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -288,6 +288,22 @@ pub fn product_of(purchase: &Purchase) -> Option<&str> {
     told.map(|told| told.value.as_str())
 }
 
+/// The product was said later than the running period, and it is not what that was paid for: a later period runs, which was
+/// not heard of yet.
+pub fn period_is_past(facets: &Facets) -> bool {
+    let (Some(product), Some(period)) = (&facets.product, &facets.period) else { return false };
+    let paid_for = current_transaction(facets).and_then(|known| known.product_id.as_ref());
+    product.stamp.as_of > period.stamp.as_of && paid_for.is_some_and(|paid_for| paid_for.value != product.value)
+}
+
+/// A source that knows since when a purchase runs, and no more of its period than the end, dates the period at that start: two
+/// such readings with different ends are of different periods.
+pub fn period_is_reckoned(facets: &Facets) -> bool {
+    let reckoned =
+        |period: &Dated<Period>| period.value.transaction_id.is_none() && period.stamp.as_of == period.value.starts_at;
+    facets.period.as_ref().is_some_and(reckoned)
+}
+
 /// A product that will be in force later.
 pub fn pending_of(purchase: &Purchase) -> Option<&PendingProduct> {
     cleared(&purchase.facets.pending).filter(|pending| Some(pending.product_id.as_str()) != product_of(purchase))

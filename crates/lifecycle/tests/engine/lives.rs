@@ -155,6 +155,7 @@ struct RawFacets {
     period_type: Option<PeriodType>,
     offer: Option<Option<Offer>>,
     next_offer: Option<Option<Offer>>,
+    paid_for: Option<String>,
     price: Option<Money>,
     will_renew: Option<bool>,
     reason: Option<Reason>,
@@ -200,6 +201,7 @@ impl Reader {
             "offer" => facets.offer = Some(offer(words)),
             "next-offer" => facets.next_offer = Some(offer(words)),
             "price" => facets.price = Some(words.money()),
+            "paid-for" => facets.paid_for = Some(words.need().to_owned()),
             "renews" => facets.will_renew = Some(true),
             "cancelled" => facets.will_renew = Some(false),
             "because" => facets.reason = Some(words.need().parse().unwrap()),
@@ -269,7 +271,8 @@ impl Reader {
             facets.pause_changed_at.insert(self.observed_at);
         }
         let price = dated(raw.price.map(Some), &stamp);
-        let mut transaction = TransactionFacts { price, ..TransactionFacts::default() };
+        let product_id = dated(raw.paid_for, &stamp);
+        let mut transaction = TransactionFacts { price, product_id, ..TransactionFacts::default() };
         if let Some(attempt) = raw.attempt {
             transaction.failures.insert(attempt, self.observed_at);
         }

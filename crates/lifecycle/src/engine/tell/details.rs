@@ -90,7 +90,9 @@ impl Bundle<'_> {
     pub(super) fn is_trial_conversion(&self, step: &Step) -> bool {
         match self.released_in(step) {
             Some(held) => held.is_trial_conversion,
-            None => !self.is_first && self.teller.before.is_free && !self.teller.after.is_free,
+            None => {
+                !self.is_first && self.teller.before.is_free && !self.teller.after.is_free && !self.is_unclear(step)
+            }
         }
     }
 
@@ -115,7 +117,27 @@ impl Bundle<'_> {
         self.current_offer(step).filter(|offer| anew || self.previous_offer(step) != Some(*offer))
     }
 
+    /// How the period before this step's ended is not known.
+    fn is_unclear(&self, step: &Step) -> bool {
+        // A return says so itself, and a held renewal was looked at when it came.
+        step.change != Change::Reactivated
+            && self.released_in(step).is_none()
+            && classify::is_unclear(&self.teller.before, &self.teller.after, &self.teller.why)
+    }
+
+    /// The offer of the period that ends with this bundle, unless its end is told already.
+    pub(super) fn offer_that_ended(&mut self) -> Option<OfferType> {
+        let offer = self.teller.before.offer.filter(|_| !self.offer_is_long_past())?;
+        let period = self.teller.before.view.period.as_ref().map(|period| period.transaction_key().into_owned());
+        let is_told = period.is_some() && period == self.teller.purchase.offer_ended;
+        self.teller.purchase.offer_ended = period;
+        (!is_told).then_some(offer)
+    }
+
     pub(super) fn converted_offer(&self, step: &Step) -> Option<OfferType> {
+        if self.is_unclear(step) {
+            return None;
+        }
         let old = self.previous_offer(step)?;
         let to_paid = old == OfferType::FreeTrial && self.is_trial_conversion(step);
         (to_paid || self.current_offer(step).is_none()).then_some(old)

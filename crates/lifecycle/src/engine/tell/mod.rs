@@ -107,7 +107,7 @@ impl Bundle<'_> {
                     }
                 }
                 Emit::OfferNotConverted => {
-                    if let Some(offer) = self.teller.before.offer.filter(|_| !self.offer_is_long_past()) {
+                    if let Some(offer) = self.offer_that_ended() {
                         self.push(row, step, not_converted(offer), None, step.face);
                     }
                 }
@@ -116,7 +116,7 @@ impl Bundle<'_> {
             }
         }
         if let Some(event) = main_event(row, || self.grade()) {
-            self.remember(step.change, event);
+            self.remember(step, event);
         }
     }
 
@@ -129,9 +129,13 @@ impl Bundle<'_> {
     }
 
     /// What the purchase remembers of what was told.
-    fn remember(&mut self, change: Change, event: EventType) {
+    fn remember(&mut self, step: &Step, event: EventType) {
+        let of_held = self.released_in(step).map(|held| held.transaction.clone());
+        let running = || self.teller.after.view.period.as_ref().map(|period| period.transaction_key().into_owned());
+        let begun = of_held.or_else(running);
         let purchase = &mut *self.teller.purchase;
-        if begins_period(change) {
+        if begins_period(step.change) {
+            purchase.period_told = begun;
             purchase.period_event = Some(event);
             purchase.cancellation_told = false;
         }

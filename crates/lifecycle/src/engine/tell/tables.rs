@@ -38,6 +38,7 @@ pub(in crate::engine) fn begins_period(change: Change) -> bool {
             | Change::FirstSeenChanged
             | Change::PlanChanged
             | Change::PlanChangedAtRenewal
+            | Change::PlanFound
             | Change::ReplacementCame
             | Change::Renewed
             | Change::RenewedLate

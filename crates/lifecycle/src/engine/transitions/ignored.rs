@@ -45,6 +45,10 @@ pub const IGNORED: &[Ignored] = &[
     ),
     skip(C::PlanChangedAtRenewal, OVER, "a new period of an ended purchase is a return, whatever the product"),
     skip(C::PlanChangedUnpaid, NOT_RUNNING, "without a running period the product says nothing to a customer"),
+    skip(C::PlanFound, FRESH, "the first product is no change"),
+    skip(C::PlanFound, OVER, "a new period of an ended purchase is a return, whatever the product"),
+    skip(C::PlanAhead, FRESH, "the first product is no change"),
+    skip(C::PlanAhead, &[Revoked], "access was withdrawn before and is not given back"),
     skip(C::ReplacementCame, NOT_EXPIRED, "nothing had been given up"),
     skip(
         C::ProductLearned,
@@ -72,6 +76,9 @@ pub const IGNORED: &[Ignored] = &[
     skip(C::Recovered, FRESH, "a first payment is a start"),
     skip(C::Recovered, &[Active, Paused], "no charge was open"),
     skip(C::Recovered, OVER, "told as a return"),
+    skip(C::RunsAgain, FRESH, "a first payment is a start"),
+    skip(C::RunsAgain, &[Active, Paused], "no charge was open"),
+    skip(C::RunsAgain, OVER, "told as a return"),
     skip(C::Ended, FRESH, NEVER_PAID),
     skip(C::Ended, OVER, "it is over already: one DEACTIVATE per ending"),
     skip(
@@ -80,7 +87,6 @@ pub const IGNORED: &[Ignored] = &[
         "not in grace: told as an end",
     ),
     skip(C::LapsedUnseen, &[Unknown, Pending, Expired, Revoked], "no period was open"),
-    skip(C::LapsedUnseen, &[Grace, BillingRetry, Paused], "the trouble is known; a new period is its end"),
     skip(C::CarrierGone, &[Unknown, Pending, BillingRetry, Paused, Expired, Revoked], "no access hangs on it"),
     skip(
         C::PauseScheduled,
