@@ -34,9 +34,7 @@ pub(super) fn failed(word: &Word<'_>, invoice: Object<'_>) -> Reading {
     let mut facts = TransactionFacts::default();
     facts.failures.insert(format!("{}/{attempt}", bill.id), word.at);
     let mut facets = bill.facets(word, facts);
-    let policy = word.reader.policy;
-    let follows_retries = policy.past_due_access == PastDueAccess::Keep && policy.past_due_days.is_none();
-    if follows_retries && invoice.text("billing_reason") == Some("subscription_cycle") {
+    if bill.keeps_access_until_tried_again(word) {
         // Said beside the status, which comes in the same second: it counts with that.
         facets.grace_ends_at = Some(word.dated(Rank::Final, invoice.time("next_payment_attempt")));
     }
@@ -78,10 +76,16 @@ pub(super) fn answer(word: &Word<'_>, invoice: Object<'_>) -> Reading {
     observation_of_answer(word, invoice).map_or_else(|| Reading::noted(Note::Informative), Reading::observed)
 }
 
-/// What an invoice says that came with an answer: its price, once it is paid.
+/// What an invoice says that came with an answer: its price, once it is paid, and until then when Stripe tries again. The
+/// failed attempt that told of it may be lost.
 pub(super) fn observation_of_answer(word: &Word<'_>, invoice: Object<'_>) -> Option<Observation> {
     let bill = Bill::of(invoice)?;
-    Some(word.observation(bill.subscription, Hint::Answered, bill.facets(word, TransactionFacts::default())))
+    let mut facets = bill.facets(word, TransactionFacts::default());
+    let next_attempt = invoice.time("next_payment_attempt").filter(|_| invoice.text("status") == Some("open"));
+    if next_attempt.is_some() && bill.keeps_access_until_tried_again(word) {
+        facets.grace_ends_at = Some(word.dated(Rank::Final, next_attempt));
+    }
+    Some(word.observation(bill.subscription, Hint::Answered, facets))
 }
 
 /// An invoice of a subscription.
@@ -103,6 +107,14 @@ impl<'a> Bill<'a> {
         );
         let service = wire::service(invoice).filter(|_| of_period);
         Some(Bill { invoice, id, subscription, service })
+    }
+
+    /// A renewal that is unpaid keeps access until Stripe tries next, unless the operator set another length.
+    fn keeps_access_until_tried_again(&self, word: &Word<'_>) -> bool {
+        let policy = word.reader.policy;
+        policy.past_due_access == PastDueAccess::Keep
+            && policy.past_due_days.is_none()
+            && self.invoice.text("billing_reason") == Some("subscription_cycle")
     }
 
     /// The name of its transaction: that of the period, else its own.

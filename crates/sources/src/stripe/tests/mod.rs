@@ -116,6 +116,39 @@ fn reading_again_uses_the_settings_of_that_time() {
     assert_eq!(standing(as_it_was), Standing::Grace);
 }
 
+/// The notification of the failed attempt may be lost: what is asked says when Stripe tries again.
+#[test]
+fn an_answer_says_until_when_access_is_kept() {
+    let next = 1_767_312_000;
+    let answer = |invoice: Value| {
+        json!({
+            "id": "sub_1", "object": "subscription", "livemode": true, "status": "past_due", "created": 1_767_000_000,
+            "customer": "cus_1", "latest_invoice": invoice, "items": {"data": [{"id": "si_1",
+                "price": {"id": "price_1"}, "current_period_start": 1_767_225_600, "current_period_end": 1_769_904_000}]},
+        })
+    };
+    let invoice = |status: &str, next: Option<i64>| {
+        json!({
+            "id": "in_1", "object": "invoice", "status": status, "billing_reason": "subscription_cycle",
+            "amount_due": 999, "amount_paid": 0, "currency": "usd", "subscription": "sub_1",
+            "next_payment_attempt": next, "lines": {"data": []},
+        })
+    };
+    let asked_at = "2026-01-01T00:00:10Z".parse().unwrap();
+    let id = looked_up_id(asked_at, "subscription/sub_1", "");
+    let told = |settings: Value, invoice: Value| {
+        let reading = open(settings).read_kept(&id, answer(invoice).to_string().as_bytes()).unwrap();
+        let said = reading.observations.into_iter().filter_map(|one| one.facets.grace_ends_at);
+        said.map(|facet| facet.value.map(|at| at.as_seconds())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(json!({}), invoice("open", Some(next))), [Some(next)]);
+    assert_eq!(told(json!({}), invoice("paid", Some(next))), [], "it is paid");
+    assert_eq!(told(json!({}), invoice("open", None)), [], "nothing is tried again");
+    let ends = Some(1_767_225_600 + 3 * 86_400);
+    assert_eq!(told(json!({"past_due_days": 3}), invoice("open", Some(next))), [ends], "the operator's length counts");
+    assert_eq!(told(json!({"past_due_access": "drop"}), invoice("open", Some(next))), [None], "nothing is kept");
+}
+
 #[test]
 fn a_refund_is_followed_to_its_subscription() {
     let source = open(json!({"api_key": "rk_test"}));
