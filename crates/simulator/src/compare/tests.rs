@@ -13,6 +13,16 @@ pub(super) fn some_truth() -> Truth {
     truth
 }
 
+/// Of Stripe's customers.
+pub(super) fn some_truth_of_stripe() -> Truth {
+    let options = PopulationOptions { customers: 150, seed: 4, ..PopulationOptions::default() };
+    let mut truth = Truth::default();
+    let calendar = Calendar::new(1_767_225_600_000, 432_000.0);
+    let shop = Shop::Stripe(crate::stores::stripe::shape::Shape::Basil);
+    Population::new(options, calendar, vec![shop]).for_each(|told| truth.learn(&told));
+    truth
+}
+
 fn shown(id: &str, truth: &PurchaseTruth) -> Value {
     let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).unwrap().to_string();
     let now = &truth.now;

@@ -136,7 +136,8 @@ impl Subscription {
         self.renews = false;
         self.next_plan = self.plan;
         self.grace_ends = None;
-        events.extend(self.offer.map(|offer| offer.events().2));
+        // An offer ends once: where the period was refunded and the refund undone, its end was told with the refund.
+        events.extend(self.offer.filter(|_| !self.was_reversed).map(|offer| offer.events().2));
         self.say(
             teller,
             turn,

@@ -59,10 +59,12 @@ impl Subscription {
             (true, _) => (Turn::PauseWithdrawn, vec!["SUBSCRIPTION_WILL_NOT_PAUSE"]),
             (false, _) => (Turn::CollectionResumed, vec![]),
         };
-        if self.state == State::Paused {
+        // The service of the period that Stripe began in the pause begins with the return from it.
+        let new_period = self.state == State::Paused;
+        if new_period {
             self.state = State::Active;
         }
-        self.update(teller, turn, Meaning::events(events));
+        self.update(teller, turn, Meaning { new_period, ..Meaning::events(events) });
     }
 
     /// The period moves although nobody pays: the invoice is voided, written off or kept as a draft.
