@@ -1,18 +1,24 @@
 //! A whole simulated population against the whole program: what the simulator knows to be true is what the hub says, in
 //! order and out of it.
 
+use crate::rebuild;
 use crate::support::{ADMIN_KEY, PATIENCE, TestHub};
 use paidup_simulator::compare::wrong_events;
+use paidup_simulator::reconcile::Reconciled;
 use paidup_simulator::setup::NewDestination;
 use paidup_simulator::simulation::{Simulation, SimulationOptions, Target};
+use paidup_simulator::standins::apis::{Apis, ApisOptions};
 use paidup_simulator::standins::limits::Limit;
 use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
-use paidup_simulator::standins::stripe::{StripeApi, StripeApiOptions};
 use paidup_simulator::stores::StoreKind;
 use paidup_simulator::stores::app_store::forgeries;
 use paidup_simulator::traffic::{Disorder, Pace};
+use rusqlite::Connection;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -47,11 +53,28 @@ struct Run {
     speed: f64,
     /// The hub may ask Stripe's API.
     asks: bool,
+    /// The hub may ask the App Store's.
+    asks_apple: bool,
+    customers: u32,
 }
 
 impl Run {
     fn of(stores: &[StoreKind], disorder: Disorder) -> Run {
-        Run { disorder, stores: stores.to_vec(), seed: 7, speed: SimulationOptions::default().speed, asks: true }
+        Run {
+            disorder,
+            stores: stores.to_vec(),
+            seed: 7,
+            speed: SimulationOptions::default().speed,
+            asks: true,
+            asks_apple: false,
+            customers: 60,
+        }
+    }
+
+    /// A fifth of what the stores send is lost, a fifth comes twice, and no purchase's comes in order.
+    fn lossy(stores: &[StoreKind], seed: u64) -> Run {
+        let disorder = Disorder { drop_percent: 20, repeat_percent: 20, shuffle_window: 6, ..Disorder::NONE };
+        Run { seed, asks_apple: true, ..Run::of(stores, disorder) }
     }
 }
 
@@ -59,14 +82,28 @@ impl Run {
 const SHUFFLED: Disorder =
     Disorder { repeat_percent: 20, lost_answer_percent: 10, shuffle_window: 6, ..Disorder::NONE };
 
-/// Stripe's own limit would make a run of seconds one of minutes; what the hub does about it is tested beside.
-fn generous() -> StripeApiOptions {
-    StripeApiOptions { limit: Limit { calls: 100_000, span_ms: 1_000 }, ..StripeApiOptions::default() }
+/// The vendors' own limits would make a run of seconds one of minutes; what the hub does about them is tested beside.
+fn generous() -> ApisOptions {
+    ApisOptions { limit: Some(Limit { calls: 100_000, span_ms: 1_000 }), ..ApisOptions::default() }
 }
 
-async fn lives(run: Run) {
+/// The stand-ins live by the machine's clock. A call that waits for its turn waits by the hub's, which follows it.
+fn follow_the_machine(hub: &TestHub) -> AbortOnDropHandle<()> {
+    use paidup_hub::clock::{Clock, SystemClock};
+    let clock = hub.clock.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            clock.set(SystemClock.now());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }))
+}
+
+/// Plays it to a hub, lets that compare with the stores where something was lost, and checks that the picture is the
+/// simulator's and no event is wrong.
+async fn lives(run: Run) -> TestHub {
     let options = SimulationOptions {
-        customers: 60,
+        customers: run.customers,
         seed: run.seed,
         speed: run.speed,
         months: 8,
@@ -74,74 +111,128 @@ async fn lives(run: Run) {
         disorder: run.disorder,
         stores: run.stores.clone(),
         stripe_is_asked: run.asks,
+        app_store_is_asked: run.asks_apple,
         ..SimulationOptions::default()
     };
     let simulation = Simulation::new(options).expect("a simulation");
-    let stripe_api = StripeApi::start(simulation.stripe(), generous()).await.expect("Stripe's API");
-    let hub = TestHub::start_with(&now(), &[("PAIDUP_STRIPE_API_URL", &stripe_api.url())]).await;
+    let apis = Apis::start(&simulation, &generous()).await.expect("the stores' APIs");
+    let settings = apis.settings();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let hub = TestHub::start_with(&now(), &settings).await;
     let url = format!("http://{}", hub.address);
     let receiver = Arc::new(Receiver::start(ReceiverOptions::new(SECRET)).await.expect("a receiver"));
     let destinations = [NewDestination::webhook("receiver", &receiver.url(), SECRET)];
     let setup = simulation.setup(&url, ADMIN_KEY, &destinations).await.expect("set up");
     let target = Target::of(&setup, Some(receiver.clone()));
+    // Traffic at any pace is dated from up to twelve hours ago on.
+    let since = hub.hub.clock().now().minus(Duration::from_secs(13 * 3600));
+    let following = (run.disorder.drop_percent > 0).then(|| follow_the_machine(&hub));
     let summary = simulation.run(&target, &CancellationToken::new()).await;
     assert_eq!(summary.counters.given_up, 0, "{:?}", summary.counters.refusals);
     assert!(summary.counters.accepted > 200, "{}", summary.counters.accepted);
+    if run.disorder.drop_percent > 0 {
+        assert!(summary.counters.dropped > 40, "{}", summary.counters.dropped);
+        let ended = simulation.reconcile(&url, ADMIN_KEY, &setup, since.as_millis()).await.expect("compared");
+        assert!(ended.iter().all(Reconciled::is_whole), "{ended:#?}");
+    }
     settled(&hub, &simulation, &receiver).await;
     let wrong = wrong_events(&receiver, &simulation.truth());
-    // OPEN: of Stripe's customers, and of the App Store's when nothing is in order, a few events in a thousand are judged wrong
-    // (a period told again after its grace, a trial told as converted whose life does not say so, one refund told under two
-    // kinds). They are shown here and counted by the demo.
-    let is_judged = !run.stores.contains(&StoreKind::Stripe) && run.disorder.shuffle_window == 0;
-    if !is_judged && !wrong.is_clean() {
-        eprintln!("NOT ASSERTED: {} wrong events: {:#?}", wrong.count, wrong.differences);
-    }
-    assert!(
-        !is_judged || wrong.is_clean() && wrong.purchases > 0,
-        "{} wrong events: {:#?}",
-        wrong.count,
-        wrong.differences
-    );
+    assert!(wrong.is_clean() && wrong.purchases > 0, "{} wrong events: {:#?}", wrong.count, wrong.differences);
     let report = receiver.report();
     assert_eq!((report.out_of_order, report.missing_seq, report.bad_signature), (0, 0, 0));
-    let calls = stripe_api.report();
-    assert_eq!((calls.wrong, calls.unauthorized), (vec![], 0));
-    hub.stop().await;
+    for (store, asked) in apis.asked() {
+        assert_eq!(asked.wrong, Vec::<String>::new(), "{store}");
+    }
+    drop(following);
+    hub
 }
 
 #[tokio::test]
 async fn a_population_in_order_is_as_the_simulator_says() {
-    lives(Run::of(&[StoreKind::AppStore], Disorder::default())).await;
+    lives(Run::of(&[StoreKind::AppStore], Disorder::default())).await.stop().await;
 }
 
 #[tokio::test]
 async fn a_population_repeated_reordered_and_with_lost_answers_is_as_the_simulator_says() {
     let disorder = Disorder { repeat_percent: 20, swap_percent: 20, lost_answer_percent: 10, ..Disorder::NONE };
-    lives(Run::of(&[StoreKind::AppStore], disorder)).await;
+    lives(Run::of(&[StoreKind::AppStore], disorder)).await.stop().await;
 }
 
 #[tokio::test]
 async fn stripes_population_in_order_is_as_the_simulator_says_in_both_shapes() {
     for (seed, asks) in [(7, true), (8, true), (9, false), (10, false)] {
-        lives(Run { seed, asks, speed: 1_440.0, ..Run::of(&[StoreKind::Stripe], Disorder::default()) }).await;
+        let run = Run { seed, asks, speed: 1_440.0, ..Run::of(&[StoreKind::Stripe], Disorder::default()) };
+        lives(run).await.stop().await;
     }
 }
 
 #[tokio::test]
 async fn stripes_population_all_out_of_order_is_as_the_simulator_says_in_both_shapes() {
     for (seed, asks) in [(7, true), (8, true), (9, false), (10, false)] {
-        lives(Run { seed, asks, ..Run::of(&[StoreKind::Stripe], SHUFFLED) }).await;
+        lives(Run { seed, asks, ..Run::of(&[StoreKind::Stripe], SHUFFLED) }).await.stop().await;
     }
 }
 
 #[tokio::test]
 async fn both_stores_all_out_of_order_are_as_the_simulator_says() {
-    lives(Run::of(&[StoreKind::AppStore, StoreKind::Stripe], SHUFFLED)).await;
+    lives(Run::of(&[StoreKind::AppStore, StoreKind::Stripe], SHUFFLED)).await.stop().await;
 }
 
 #[tokio::test]
 async fn a_population_with_nothing_in_order_is_as_the_simulator_says() {
-    lives(Run::of(&[StoreKind::AppStore], SHUFFLED)).await;
+    for seed in [2, 5, 7] {
+        lives(Run { seed, ..Run::of(&[StoreKind::AppStore], SHUFFLED) }).await.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_app_store_lost_is_found_by_one_comparison_and_no_event_is_wrong() {
+    for seed in [1, 2, 3] {
+        lives(Run::lossy(&[StoreKind::AppStore], seed)).await.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_stripe_lost_is_found_by_one_comparison_and_no_event_is_wrong() {
+    for seed in [1, 4] {
+        lives(Run::lossy(&[StoreKind::Stripe], seed)).await.stop().await;
+    }
+}
+
+/// One byte of one row is another one, and `rebuild --verify` names that row; then it is as it was.
+fn names(database: &Path, table: &str, column: &str, of: &str) {
+    let shell = Connection::open(database).expect("the file");
+    let read = format!("SELECT rowid, {column} FROM {table} ORDER BY rowid LIMIT 1 OFFSET 20");
+    let (row, told): (i64, Vec<u8>) = shell.query_row(&read, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("a row");
+    let mut other = told.clone();
+    let middle = other.len() / 2;
+    other[middle] ^= 1;
+    let write = format!("UPDATE {table} SET {column} = ?2 WHERE rowid = ?1");
+    shell.execute(&write, (row, &other)).expect("written");
+    let (code, said) = rebuild::verify(database, &[]);
+    let named = if of.is_empty() { String::new() } else { format!("{of} {row}") };
+    let is_named = said.lines().any(|line| line.starts_with(table) && line.contains(&named));
+    assert!(code == 1 && is_named, "{table} {row}, exit code {code}: {said}");
+    shell.execute(&write, (row, &told)).expect("written");
+}
+
+#[tokio::test]
+async fn what_several_stores_lost_is_found_and_the_journal_gives_the_same_database() {
+    let run = Run { customers: 100, ..Run::lossy(&[StoreKind::AppStore, StoreKind::Stripe], 1) };
+    let hub = lives(run).await;
+    if !hub.database().exists() {
+        eprintln!("NOT CHECKED: the database is no file, whose bytes could be changed");
+        return hub.stop().await;
+    }
+    let meanwhile = |database: &Path| {
+        let (code, said) = rebuild::verify(database, &[]);
+        assert!(code == 0 && said.contains("equal, byte for byte"), "{code}: {said}");
+        names(database, "notifications", "body", "number");
+        names(database, "journal", "input", "entry");
+        names(database, "events", "body", "position");
+        names(database, "purchases", "body", "");
+    };
+    hub.restart_after(meanwhile).await.stop().await;
 }
 
 #[tokio::test]
