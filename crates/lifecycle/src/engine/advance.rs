@@ -364,6 +364,9 @@ fn steps_of_change(
         Some(change) => steps.push(step(stage::SWAP, from, change, Face::After, why.occurred_at)),
         None => {}
     }
+    if matches!(main, Some(Change::Ended | Change::RetryStarted)) && classify::outlived_grace(before, after) {
+        from = State::Active;
+    }
     if main == Some(Change::Ended) && classify::ends_early(before, after, why) {
         steps.push(step(stage::BEFORE_END, from, Change::RenewalOff, Face::After, why.occurred_at));
     }

@@ -154,9 +154,15 @@ fn gap(before: &Snapshot, after: &Snapshot) -> Duration {
 /// The new period does not follow the known one: whatever lies between them was not heard of, and how the known one ended is
 /// not known either, unless the store says that this is the recovery from the trouble in which it was.
 pub(super) fn is_unclear(before: &Snapshot, after: &Snapshot, why: &Why) -> bool {
-    let was_in_trouble = matches!(before.state(), State::Grace | State::BillingRetry | State::Paused);
-    let is_its_end = was_in_trouble && matches!(why.hint, Some(Hint::Recovered | Hint::Resumed));
+    // What is paid in a grace period goes on from the end before it.
+    let had_no_access = matches!(before.state(), State::BillingRetry | State::Paused);
+    let is_its_end = had_no_access && matches!(why.hint, Some(Hint::Recovered | Hint::Resumed));
     is_new_period(before, after) && !gap(before, after).is_zero() && !is_its_end
+}
+
+/// The grace period was outlived, unheard: what came is of a later period.
+pub(super) fn outlived_grace(before: &Snapshot, after: &Snapshot) -> bool {
+    before.state() == State::Grace && is_new_period(before, after)
 }
 
 /// The store spoke because of another product.
@@ -269,7 +275,9 @@ fn subscription(before: &Snapshot, after: &Snapshot, why: &Why) -> (Option<Chang
         (_, S::Revoked) if after.by_family || why.hint == Some(Hint::FamilyRevoked) => Some(Change::FamilyRevoked),
         (_, S::Revoked) => Some(Change::Revoked),
         (S::Active | S::Grace, S::Expired) if after.carrier_is_gone => Some(Change::CarrierGone),
-        (S::Grace, S::Expired) if is_cancelled(after, why) => Some(Change::CancelledInGrace),
+        (S::Grace, S::Expired) if is_cancelled(after, why) && !outlived_grace(before, after) => {
+            Some(Change::CancelledInGrace)
+        }
         (S::Expired, S::Expired) => None,
         (_, S::Expired) => Some(Change::Ended),
         (S::Grace, S::Grace) | (S::BillingRetry, S::BillingRetry) | (S::Paused, S::Paused) => {

@@ -296,12 +296,12 @@ pub fn period_is_past(facets: &Facets) -> bool {
     product.stamp.as_of > period.stamp.as_of && paid_for.is_some_and(|paid_for| paid_for.value != product.value)
 }
 
-/// A source that knows since when a purchase runs, and no more of its period than the end, dates the period at that start: two
-/// such readings with different ends are of different periods.
+/// A source that knows since when a purchase runs, and no more of its period than the end, dates the period right before that
+/// start: two such readings with different ends are of different periods, and what was said of an offer is not of them.
 pub fn period_is_reckoned(facets: &Facets) -> bool {
-    let reckoned =
-        |period: &Dated<Period>| period.value.transaction_id.is_none() && period.stamp.as_of == period.value.starts_at;
-    facets.period.as_ref().is_some_and(reckoned)
+    facets.period.as_ref().is_some_and(|Dated { value: period, stamp }| {
+        period.transaction_id.is_none() && stamp.as_of == period.reckoned_at()
+    })
 }
 
 /// A product that will be in force later.
@@ -312,6 +312,9 @@ pub fn pending_of(purchase: &Purchase) -> Option<&PendingProduct> {
 /// The offer in use. An offer that was said before the period's type is an earlier period's; a type without an offer
 /// stands for the offer that it is made of.
 pub fn offer_of(facets: &Facets) -> Option<Offer> {
+    if period_is_reckoned(facets) {
+        return None;
+    }
     let by_type = facets.period_type.as_ref().and_then(|period_type| match period_type.value {
         PeriodType::Trial => Some(OfferType::FreeTrial),
         PeriodType::Intro => Some(OfferType::IntroOffer),
@@ -331,7 +334,8 @@ pub fn offer_of(facets: &Facets) -> Option<Offer> {
 /// The running period costs nothing because it is a trial.
 pub fn is_free(facets: &Facets, offer: Option<OfferType>) -> bool {
     offer == Some(OfferType::FreeTrial)
-        || facets.period_type.as_ref().is_some_and(|period_type| period_type.value == PeriodType::Trial)
+        || !period_is_reckoned(facets)
+            && facets.period_type.as_ref().is_some_and(|period_type| period_type.value == PeriodType::Trial)
 }
 
 /// Whether two readings of the period are of the same one.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// When, and by whom, a facet was said. Ordered: the larger stamp wins. `by` is the store's own id of what said it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,6 +65,13 @@ pub struct Period {
 }
 
 impl Period {
+    /// When a period is dated of which a source knows only since when the purchase runs, and the end: right before that start, so
+    /// that every word on a period of this run is newer.
+    #[must_use]
+    pub fn reckoned_at(&self) -> Timestamp {
+        self.starts_at.minus(Duration::from_millis(1))
+    }
+
     /// The name of this period in `Facets::transactions`: the store's id, else `@` and the start.
     #[must_use]
     pub fn transaction_key(&self) -> Cow<'_, str> {

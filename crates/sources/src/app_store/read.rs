@@ -467,7 +467,7 @@ impl Statement<'_> {
     }
 
     /// The transaction is an old one: only the renewal info knows the running period. It does not know when that period
-    /// began nor its transaction, so what it says of it is dated at the start of this unbroken run of periods: it fills
+    /// began nor its transaction, so what it says of it is dated right before the start of this unbroken run of periods: it fills
     /// the gap when nothing else is known of the run, and every transaction of the run knows better.
     fn state_running_by_renewal(&self, facets: &mut Facets) {
         let Some(renewal) = self.renewal else { return };
@@ -476,7 +476,8 @@ impl Statement<'_> {
             && began.0 < renews.0
         {
             let period = Period { transaction_id: None, starts_at: began.0, ends_at: Some(renews.0) };
-            facets.period = Some(Dated { value: period, stamp: self.stamp(began.0) });
+            let stamp = self.stamp(period.reckoned_at());
+            facets.period = Some(Dated { value: period, stamp });
         }
     }
 
