@@ -183,13 +183,14 @@ async fn build(arguments: &Arguments, folder: &std::path::Path) -> Result<Stage>
         ("PAIDUP_LISTEN", "127.0.0.1:0".to_owned()),
         ("PAIDUP_DATABASE_URL", arguments.database.clone().unwrap_or(own_file)),
         ("PAIDUP_ADMIN_KEY", key.clone()),
-        ("PAIDUP_MASTER_KEY", text_key(chance)),
         ("PAIDUP_ALLOW_PRIVATE_TARGETS", "127.0.0.0/8".to_owned()),
         ("PAIDUP_DISCORD_API_URL", standins.discord.api_url()),
         ("PAIDUP_INTERCOM_API_URL", standins.intercom.api_url()),
         ("PAIDUP_LOG", "error".to_owned()),
     ];
-    let settings = settings.into_iter().chain(standins.apis.settings());
+    // A database that stays is looked at later (`rebuild --verify`): its key stays in the file beside it.
+    let passing = arguments.database.is_none().then(|| ("PAIDUP_MASTER_KEY", text_key(chance)));
+    let settings = settings.into_iter().chain(passing).chain(standins.apis.settings());
     let config = Config::load(settings.map(|(name, value)| (name.to_owned(), value)), None)?;
     serve::log_to_stderr(&config)?;
     let running = serve::start(config).await?;
