@@ -22,7 +22,9 @@ use paidup_store::{Committed, Store, StoreError, Urgency, compare_except};
 use parking_lot::Mutex;
 use preview::Previewing;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// Entries that are read, and folded, together.
 const PAGE: usize = 256;
@@ -95,8 +97,17 @@ pub async fn verify(
             let record = entry.record.clone();
             let decision = decision(hub, &sources, entry).await?;
             let decision = Folding::new(record, decision, touched.clone());
-            let committed = into.commit(Urgency::Rest, Box::new(decision));
-            folding.push_back(async move { (place, touched, committed.await) });
+            // Handed in at its first poll, which must not be put off: a task that has done much is made to wait, others
+            // overtake it, and the journal would be folded in another order.
+            let mut committed = tokio::task::unconstrained(into.commit(Urgency::Rest, Box::new(decision)));
+            let at_once = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut committed).poll(context))).await;
+            folding.push_back(async move {
+                let committed = match at_once {
+                    Poll::Ready(committed) => committed,
+                    Poll::Pending => committed.await,
+                };
+                (place, touched, committed)
+            });
         }
         while let Some((place, touched, committed)) = folding.next().await {
             let touched = std::mem::take(&mut *touched.lock());

@@ -39,6 +39,17 @@ async fn folding_the_journal_gives_the_same_bytes() {
     assert!(report.entries > 10);
 }
 
+/// More entries than a task may do at once, whole pages of them: they are folded in their order all the same.
+#[tokio::test]
+async fn a_long_journal_is_folded_in_its_order() {
+    let test = TestHub::new().await;
+    for number in 0..600 {
+        test.buy(&format!("user-{number}"), &format!("sub-{number}")).await;
+    }
+    let report = test.check_rebuild().await;
+    assert_eq!(report.entries, 600);
+}
+
 /// An engine of another version: what it decided is what this one decides, but for what `alter` makes of it.
 struct Elder<A> {
     entry: u64,

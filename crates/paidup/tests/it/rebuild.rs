@@ -83,7 +83,7 @@ fn tell(shell: &Connection, position: i64, mut event: Value, event_type: &str) {
     shell.execute(write, (position, event_type, body)).expect("an event");
 }
 
-fn verify(database: &Path, more: &[&str]) -> (i32, String) {
+pub(crate) fn verify(database: &Path, more: &[&str]) -> (i32, String) {
     let url = format!("sqlite:{}", database.display());
     let arguments: Vec<&str> = ["rebuild", "--verify"].iter().chain(more).copied().collect();
     let output = Program::run(&arguments, &[("PAIDUP_DATABASE_URL", url.as_str())]);
