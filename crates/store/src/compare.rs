@@ -105,6 +105,14 @@ pub async fn compare_except(
 
 type Row = (Vec<u8>, Vec<u8>);
 
+/// A row's bytes; of one that is damaged what stands in their place, so that it is named like any other difference.
+pub(crate) fn or_damaged(bytes: Result<Vec<u8>, StoreError>) -> Result<Vec<u8>, StoreError> {
+    match bytes {
+        Err(StoreError::Inconsistent { .. }) => Ok(b"cannot be read: it was changed".to_vec()),
+        Ok(_) | Err(_) => bytes,
+    }
+}
+
 impl Explained {
     /// Nothing from this row on is read.
     fn ends(&self, table: DerivedTable, row: Option<&Row>) -> bool {

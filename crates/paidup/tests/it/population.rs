@@ -205,21 +205,32 @@ async fn what_stripe_lost_is_found_by_one_comparison() {
     }
 }
 
-/// One byte of one row is another one, and `rebuild --verify` names that row; then it is as it was.
-fn names(database: &Path, table: &str, column: &str, of: &str) {
+/// A row is not as it was, and `rebuild --verify` names it; then it is as it was.
+fn names(database: &Path, table: &str, column: &str, of: &str, change: fn(Vec<u8>) -> Vec<u8>) {
     let shell = Connection::open(database).expect("the file");
     let read = format!("SELECT rowid, {column} FROM {table} ORDER BY rowid LIMIT 1 OFFSET 20");
     let (row, told): (i64, Vec<u8>) = shell.query_row(&read, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("a row");
-    let mut other = told.clone();
-    let middle = other.len() / 2;
-    other[middle] ^= 1;
+    let other = change(told.clone());
     let write = format!("UPDATE {table} SET {column} = ?2 WHERE rowid = ?1");
     shell.execute(&write, (row, &other)).expect("written");
     let (code, said) = rebuild::verify(database, &[]);
-    let named = if of.is_empty() { String::new() } else { format!("{of} {row}") };
+    // Rows of the log are named by their number, others by their id.
+    let named = if of.ends_with('_') { format!("of {of}") } else { format!("{of} {row}:") };
     let is_named = said.lines().any(|line| line.starts_with(table) && line.contains(&named));
     assert!(code == 1 && is_named, "{table} {row}, exit code {code}: {said}");
     shell.execute(&write, (row, &told)).expect("written");
+}
+
+/// One byte in the middle is another one.
+fn one_byte(mut body: Vec<u8>) -> Vec<u8> {
+    let middle = body.len() / 2;
+    body[middle] ^= 1;
+    body
+}
+
+/// Nothing can be read any more.
+fn garbage(_: Vec<u8>) -> Vec<u8> {
+    vec![0xff; 8]
 }
 
 #[tokio::test]
@@ -233,10 +244,13 @@ async fn what_both_stores_lost_is_found_and_the_journal_gives_the_same_database(
     let meanwhile = |database: &Path| {
         let (code, said) = rebuild::verify(database, &[]);
         assert!(code == 0 && said.contains("equal, byte for byte"), "{code}: {said}");
-        names(database, "notifications", "body", "number");
-        names(database, "journal", "input", "entry");
-        names(database, "events", "body", "position");
-        names(database, "purchases", "body", "");
+        names(database, "notifications", "body", "number", one_byte);
+        names(database, "journal", "input", "entry", one_byte);
+        for change in [one_byte, garbage] {
+            names(database, "events", "body", "position", change);
+            names(database, "purchases", "body", "pur_", change);
+            names(database, "customers", "body", "cus_", change);
+        }
     };
     hub.restart_after(meanwhile).await.stop().await;
 }

@@ -2,6 +2,7 @@
 //! same bytes as from SQLite.
 
 use super::db::{Db, Outcome, get, id_at, inconsistent, limit_of};
+use crate::compare::or_damaged;
 use crate::records::DerivedTable;
 use paidup_lifecycle::ids::{CustomerId, PurchaseId};
 
@@ -27,7 +28,8 @@ fn events(db: &mut Db, after: Option<&[u8]>, limit: usize) -> Outcome<Vec<Derive
         None => 0,
     };
     let rows = db.query(super::events::AFTER, &[&after, &limit_of(limit)])?;
-    rows.iter().map(|row| Ok((get::<i64>(row, 0)?.to_be_bytes().to_vec(), super::events::json(db, row)?))).collect()
+    let key = |row| get::<i64>(row, 0).map(|position| position.to_be_bytes().to_vec());
+    rows.iter().map(|row| Ok((key(row)?, or_damaged(super::events::json(db, row))?))).collect()
 }
 
 const PURCHASES: &str = "
@@ -54,7 +56,7 @@ fn keyed_rows(
 ) -> Outcome<Vec<Derived>> {
     let mut derived = Vec::new();
     for row in db.query(sql, &[&after, &limit_of(limit)])? {
-        let mut bytes = db.unpack(get(&row, 1)?, table, "body", "a derived row")?;
+        let mut bytes = or_damaged(db.unpack(get(&row, 1)?, table, "body", "a derived row"))?;
         let snowflake: Option<i64> = get(&row, 2)?;
         bytes.extend(snowflake.map(|id| format!("\nsnowflake {id}")).unwrap_or_default().bytes());
         derived.push((get(&row, 0)?, bytes));

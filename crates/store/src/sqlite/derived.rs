@@ -2,6 +2,7 @@
 
 use super::db::{Db, Outcome, inconsistent, limit_of};
 use super::keyed;
+use crate::compare::or_damaged;
 use crate::records::DerivedTable;
 use paidup_lifecycle::ids::{CustomerId, PurchaseId};
 use rusqlite::OptionalExtension;
@@ -33,7 +34,7 @@ fn events(db: &Db, after: Option<&[u8]>, limit: usize) -> Outcome<Vec<Derived>> 
     let mut derived = Vec::new();
     while let Some(row) = rows.next()? {
         let position: i64 = row.get(0)?;
-        derived.push((position.to_be_bytes().to_vec(), super::events::json(db, row)?));
+        derived.push((position.to_be_bytes().to_vec(), or_damaged(super::events::json(db, row))?));
     }
     Ok(derived)
 }
@@ -66,7 +67,8 @@ fn keyed_rows(db: &Db, table: &'static str, sql: &str, after: Option<&[u8]>, lim
     let mut derived = Vec::new();
     while let Some(row) = rows.next()? {
         let id: Vec<u8> = row.get(0)?;
-        let mut bytes = db.unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), table, "body", "a derived row")?;
+        let body = row.get_ref(1)?.as_blob().unwrap_or_default();
+        let mut bytes = or_damaged(db.unpack(body, table, "body", "a derived row"))?;
         let snowflake: Option<i64> = row.get(2)?;
         bytes.extend(snowflake.map(|id| format!("\nsnowflake {id}")).unwrap_or_default().bytes());
         derived.push((id, bytes));
