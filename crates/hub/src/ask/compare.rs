@@ -18,6 +18,9 @@ use std::sync::Arc;
 
 /// Tries at one purchase: the store's own troubles hold the next one up (see `desk.rs`), so few are enough.
 const TRIES: u32 = 3;
+/// Times that a store may say that it is asked too much: no failure, and the next try comes when it says. Beyond, it takes no
+/// comparison now.
+const MAX_BUSY: u32 = 100;
 
 /// What comparing a purchase with its store came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +46,9 @@ impl Hub {
     pub(crate) async fn compare_purchase(&self, opened: &Opened, purchase: &Purchase) -> Result<Compared, StoreError> {
         let desk = self.desks().of(opened.record.id);
         let source = &*opened.source;
-        let mut failure = String::new();
-        for _ in 0..TRIES {
+        let (mut failure, mut tries, mut busy) = (String::new(), 0, 0);
+        while tries < TRIES && busy < MAX_BUSY {
+            tries += 1;
             let now = self.clock().now();
             let item = item_of(opened, purchase, now);
             let Some(request) = item.request(source, now) else { return Ok(Compared::Skipped) };
@@ -57,7 +61,12 @@ impl Hub {
                     }
                 }
                 Err(why) if why.is_final || why.is_refused() => return Ok(Compared::Failed(why.detail)),
-                Err(why) => failure = why.detail,
+                Err(why) => {
+                    if matches!(why.heard, Heard::Busy(..)) {
+                        (tries, busy) = (tries - 1, busy + 1);
+                    }
+                    failure = why.detail;
+                }
             }
         }
         Ok(Compared::Failed(failure))

@@ -261,3 +261,21 @@ async fn a_start_lists_only_what_the_store_could_not_deliver() {
     assert_eq!(test.script.calls(), ["https://store.test/missed/1"]);
     test.hub.stop().await.unwrap();
 }
+
+/// A store that is asked too much says when to come again: that is no failure, however often it says so.
+#[tokio::test]
+async fn a_store_that_is_busy_is_waited_for() {
+    let (test, source, until) = shop(1).await;
+    let now = test.clock.now();
+    test.script.reply("https://store.test/sub-0", Reply::Busy(429, "1".to_owned()));
+    let run = begin(&test, source).await;
+    let mut calls = 0;
+    while calls < 8 {
+        test.clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+        calls += test.script.calls().len();
+    }
+    knows(&test, "sub-0", now, until);
+    let done = finish(&test, run).await;
+    assert_eq!((done.state, done.asked, done.failed), (ReconcileState::Done, 1, 0), "{done:?}");
+}

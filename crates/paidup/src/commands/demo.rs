@@ -19,6 +19,7 @@ use paidup_simulator::standins::discord::{Discord, DiscordOptions};
 use paidup_simulator::standins::intercom::{Intercom, IntercomOptions};
 use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
 
+use paidup_lifecycle::observation::Environment;
 use paidup_simulator::stores::StoreKind;
 use paidup_simulator::view::{Arrivals, Picture, Screen};
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ pub(crate) struct Arguments {
     /// Ends after this time with a table, e.g. 60s or 2m. Without it: until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     span: Option<Duration>,
-    /// Where customers buy, with commas between: app_store, stripe, play, amazon, discord. Default: app_store,stripe.
+    /// Where customers buy, with commas between: app_store, stripe, play, amazon, discord. Default: all of them.
     #[arg(long, value_delimiter = ',', value_name = "STORES")]
     stores: Vec<StoreKind>,
     /// The hub's database, which must be empty: sqlite:FILE or postgres://USER@HOST/NAME. Without it: a file that goes with
@@ -81,14 +82,10 @@ fn time(text: &str) -> Result<Duration, String> {
     if (10..=86_400).contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err("10s to 24h".to_owned()) }
 }
 
-/// Where customers buy when nobody says (docs/demo.md says what is open about the others).
-const USUAL: [StoreKind; 2] = [StoreKind::AppStore, StoreKind::Stripe];
-
 /// The stores that are played: of those asked for, the ones that the hub has a source for.
 fn stores(asked_for: &[StoreKind]) -> Vec<StoreKind> {
     let all = StoreKind::ALL.iter().copied().filter(|store| paidup_sources::definition(store.word()).is_some());
-    let wanted = if asked_for.is_empty() { &USUAL } else { asked_for };
-    all.filter(|store| wanted.contains(store)).collect()
+    all.filter(|store| asked_for.is_empty() || asked_for.contains(store)).collect()
 }
 
 /// How often the live view counts what waits.
@@ -318,20 +315,23 @@ async fn settle(stage: &Stage, summary: Summary, since_ms: i64) -> Result<Outcom
         _ => stage.simulation.reconcile(&stage.url, &stage.key, &stage.setup, since_ms).await?,
     };
     let until = Instant::now() + PATIENCE;
-    let comparison = loop {
+    let (comparison, count, undelivered) = loop {
         let head = hub.store().head(0).await?;
         let waiting: u64 = undelivered(stage).await?.iter().sum();
         let arrived = stage.standins.receiver.report().distinct >= head && waiting == 0;
         let is_late = Instant::now() > until;
         if arrived || is_late {
             let comparison = stage.simulation.compare(&stage.url, &stage.key, Some(&stage.standins.receiver)).await?;
-            if is_late || comparison.is_clean() {
-                break comparison;
+            // Time goes on meanwhile: what is counted now must have arrived too.
+            let (count, waiting) = (count(stage).await?, undelivered(stage).await?);
+            let all = waiting.iter().sum::<u64>() == 0 && stage.standins.receiver.report().distinct >= count.events;
+            if is_late || (all && comparison.is_clean()) {
+                break (comparison, count, waiting);
             }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let Count { events, told_to_discord, told_to_intercom } = count(stage).await?;
+    let Count { events, told_to_discord, told_to_intercom } = count;
     Ok(Outcome {
         summary,
         events,
@@ -344,7 +344,7 @@ async fn settle(stage: &Stage, summary: Summary, since_ms: i64) -> Result<Outcom
         reconciled,
         wrong_events: wrong_events(&stage.standins.receiver, &stage.simulation.truth()),
         is_strict: stage.is_strict,
-        undelivered: undelivered(stage).await?,
+        undelivered,
         comparison,
     })
 }
@@ -364,7 +364,7 @@ async fn undelivered(stage: &Stage) -> Result<Vec<u64>> {
     Ok(counts)
 }
 
-/// Events in the log, and what they are to Discord and Intercom.
+/// Events in the log, and what they are to Discord and Intercom, which are told of PRODUCTION only.
 #[derive(Default)]
 struct Count {
     events: u64,
@@ -379,7 +379,7 @@ async fn count(stage: &Stage) -> Result<Count> {
         if page.is_empty() {
             return Ok(count);
         }
-        for logged in &page {
+        for logged in page.iter().filter(|logged| logged.event.environment == Environment::Production) {
             let told = |options| revenuecat::integration_events(&logged.event, &options).len() as u64;
             count.told_to_discord += told(Options::discord());
             count.told_to_intercom += told(Options::intercom());
