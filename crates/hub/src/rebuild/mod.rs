@@ -87,7 +87,10 @@ pub async fn verify(
     let mut previewing = Previewing::new();
     let mut after = 0;
     loop {
-        let page = from.journal_after(0, after, PAGE).await?;
+        let page = match from.journal_after(0, after, PAGE).await {
+            Err(error @ StoreError::Inconsistent { .. }) => return report.stopped(error.into()),
+            page => page?,
+        };
         let Some(last) = page.last() else { break };
         after = last.entry;
         let mut folding = FuturesOrdered::new();
@@ -95,7 +98,10 @@ pub async fn verify(
             let place = (entry.entry, entry.record.engine_version);
             let touched = Arc::<Mutex<Touched>>::default();
             let record = entry.record.clone();
-            let decision = decision(hub, &sources, entry).await?;
+            let decision = match decision(hub, &sources, entry).await {
+                Err(HubError::Store(error @ StoreError::Inconsistent { .. })) => return report.stopped(error.into()),
+                decision => decision?,
+            };
             let decision = Folding::new(record, decision, touched.clone());
             // Handed in at its first poll, which must not be put off: a task that has done much is made to wait, others
             // overtake it, and the journal would be folded in another order.
@@ -125,6 +131,15 @@ pub async fn verify(
 }
 
 impl Report {
+    /// A damaged row, which the digests have named already, can be read no further: the rest is not folded.
+    fn stopped(mut self, error: HubError) -> Result<Report, HubError> {
+        if self.mismatches.is_empty() {
+            return Err(error);
+        }
+        self.unchecked.push(format!("the journal cannot be folded: {error}"));
+        Ok(self)
+    }
+
     /// Takes in what came of one entry.
     async fn fold(
         &mut self,

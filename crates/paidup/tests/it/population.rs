@@ -244,9 +244,9 @@ async fn what_both_stores_lost_is_found_and_the_journal_gives_the_same_database(
     let meanwhile = |database: &Path| {
         let (code, said) = rebuild::verify(database, &[]);
         assert!(code == 0 && said.contains("equal, byte for byte"), "{code}: {said}");
-        names(database, "notifications", "body", "number", one_byte);
-        names(database, "journal", "input", "entry", one_byte);
         for change in [one_byte, garbage] {
+            names(database, "notifications", "body", "number", change);
+            names(database, "journal", "input", "entry", change);
             names(database, "events", "body", "position", change);
             names(database, "purchases", "body", "pur_", change);
             names(database, "customers", "body", "cus_", change);
