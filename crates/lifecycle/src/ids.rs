@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+use crate::text_form::{self, Short};
 use crate::time::Timestamp;
 
 /// A text that is not an id of the wanted kind.
@@ -19,6 +20,20 @@ pub struct InvalidId {
 }
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// What each letter stands for; 255: it is none of the alphabet.
+const DIGITS: [u8; 256] = {
+    let mut digits = [255; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+
+/// The longest text form: a prefix of four letters, and the letters.
+const LONGEST_TEXT: usize = 4 + 26;
 
 fn encode(bytes: [u8; 16]) -> [u8; 26] {
     let mut value = u128::from_be_bytes(bytes);
@@ -36,8 +51,11 @@ fn decode(text: &str) -> Option<[u8; 16]> {
     }
     let mut value: u128 = 0;
     for byte in text.bytes() {
-        let digit = ALPHABET.iter().position(|letter| *letter == byte)?;
-        value = (value << 5) | digit as u128;
+        let digit = DIGITS[usize::from(byte)];
+        if digit == 255 {
+            return None;
+        }
+        value = (value << 5) | u128::from(digit);
     }
     Some(value.to_be_bytes())
 }
@@ -103,13 +121,16 @@ macro_rules! ids {
         }
 
         impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.collect_str(self) }
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                let mut text = Short::<LONGEST_TEXT>::new();
+                write!(text, "{self}").map_err(serde::ser::Error::custom)?;
+                s.serialize_str(text.as_str())
+            }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-                text.parse().map_err(serde::de::Error::custom)
+                text_form::read(d)
             }
         }
     )+};

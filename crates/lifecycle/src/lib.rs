@@ -20,4 +20,5 @@ pub mod purchase;
 pub mod sample;
 pub mod schema;
 pub mod snowflake;
+pub mod text_form;
 pub mod time;

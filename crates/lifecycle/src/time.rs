@@ -2,14 +2,18 @@
 //!
 //! There is no `now()` here: time is a parameter everywhere below the hub.
 
+use crate::text_form::{self, Short};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z. In JSON: RFC 3339, UTC, fraction only when not zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
+
+/// The longest text form: `2026-01-31T08:00:00.123Z`.
+const LONGEST_TEXT: usize = 24;
 
 /// A text that is no RFC 3339 time, or a number outside of the years 0001 to 9999.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,14 +121,15 @@ impl schemars::JsonSchema for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        let mut text = Short::<LONGEST_TEXT>::new();
+        write!(text, "{self}").map_err(serde::ser::Error::custom)?;
+        s.serialize_str(text.as_str())
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text_form::read(d)
     }
 }
 
@@ -141,6 +146,8 @@ mod tests {
         assert!(Timestamp::from_millis(i64::MAX).is_err());
         for edge in [Timestamp::MIN, Timestamp::MAX] {
             assert_eq!(edge.to_string().parse::<Timestamp>().unwrap(), edge, "what can be held can be written");
+            let last = edge.plus(Duration::from_millis(999)).minus(Duration::from_millis(1));
+            assert_eq!(serde_json::to_value(last).unwrap(), last.to_string(), "in JSON too");
         }
     }
 }
