@@ -39,6 +39,9 @@ const LONGEST: usize = 64 * 1024 * 1024;
 /// Shorter bytes are kept plain: what is gained is not worth the time.
 const SHORTEST_PACKED: usize = 128;
 
+/// A larger scratch is not kept: one body of megabytes must not hold memory for ever.
+const LARGEST_SCRATCH: usize = 64 * 1024;
+
 const PLAIN: u8 = 0;
 const ZSTD_1: u8 = 1;
 
@@ -55,6 +58,8 @@ fn decoder_dictionary() -> &'static DecoderDictionary<'static> {
 /// Packs and unpacks; one per connection, because its working memory is reused.
 pub(crate) struct Packer {
     compressor: RefCell<Compressor<'static>>,
+    /// Where the compressor writes: making room anew for the worst case costs more than the copy of what came of it.
+    scratch: RefCell<Vec<u8>>,
     decompressor: RefCell<Decompressor<'static>>,
 }
 
@@ -65,6 +70,7 @@ impl Packer {
         compressor.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable))?;
         Ok(Packer {
             compressor: RefCell::new(compressor),
+            scratch: RefCell::default(),
             decompressor: RefCell::new(Decompressor::with_prepared_dictionary(decoder_dictionary())?),
         })
     }
@@ -74,15 +80,18 @@ impl Packer {
         if bytes.len() < SHORTEST_PACKED {
             return with_form(PLAIN, bytes);
         }
-        let mut kept = vec![0; 1 + zstd::zstd_safe::compress_bound(bytes.len())];
-        match self.compressor.borrow_mut().compress_to_buffer(bytes, &mut kept[1..]) {
-            Ok(length) if length < bytes.len() => {
-                kept[0] = ZSTD_1;
-                kept.truncate(1 + length);
-                kept
-            }
+        let mut scratch = self.scratch.borrow_mut();
+        scratch.clear();
+        scratch.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        let packed = self.compressor.borrow_mut().compress_to_buffer(bytes, &mut *scratch);
+        let kept = match packed {
+            Ok(length) if length < bytes.len() => with_form(ZSTD_1, &scratch),
             Ok(_) | Err(_) => with_form(PLAIN, bytes),
+        };
+        if scratch.capacity() > LARGEST_SCRATCH {
+            *scratch = Vec::new();
         }
+        kept
     }
 
     /// The exact bytes again; an error says what is wrong with the kept ones.

@@ -12,6 +12,12 @@ const SHORTEST: usize = 48;
 /// Most texts that one event borrows.
 const MOST: usize = 16;
 
+/// So much of a text is looked for.
+const ANCHOR: usize = 24;
+
+/// So many places that begin like a text are looked at: one made of the same letter over and over stays where it is.
+const TRIES: usize = 64;
+
 /// Bytes that the note of one text takes.
 const NOTE: usize = 12;
 
@@ -32,8 +38,8 @@ pub(super) fn borrow(event: &Event, json: &[u8], body: &[u8]) -> Option<Borrowin
             continue;
         }
         // A text that JSON writes with escapes is found in neither, and stays.
-        let Some(from) = memchr::memmem::find(body, text) else { continue };
-        let Some(at) = memchr::memmem::find(&json[copied..], text) else { continue };
+        let Some(from) = find(body, text) else { continue };
+        let Some(at) = find(&json[copied..], text) else { continue };
         let at = copied + at;
         borrowing.rest.extend_from_slice(&json[copied..at]);
         for number in [at, from, text.len()] {
@@ -43,6 +49,13 @@ pub(super) fn borrow(event: &Event, json: &[u8], body: &[u8]) -> Option<Borrowin
     }
     borrowing.rest.extend_from_slice(&json[copied..]);
     (!borrowing.notes.is_empty()).then_some(borrowing)
+}
+
+/// Where `text` begins in `body`. It looks for the beginning of `text` and compares the rest: preparing a search for all of a
+/// long text takes longer than the search.
+fn find(body: &[u8], text: &[u8]) -> Option<usize> {
+    let beginning = &text[..text.len().min(ANCHOR)];
+    memchr::memmem::find_iter(body, beginning).take(TRIES).find(|at| body[*at..].starts_with(text))
 }
 
 /// The JSON again; `None`: the notes do not fit.
