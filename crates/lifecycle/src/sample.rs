@@ -30,6 +30,21 @@ const THIRD: Timestamp = Timestamp::from_millis_clamped(1_772_323_200_000);
 /// What the plan costs.
 const PRICE: Money = Money { amount_minor: 999, currency: Currency::USD };
 
+/// The store in which a type is at home, so that every dialect has a message for its sample: only Play pauses.
+#[must_use]
+pub const fn home(event_type: EventType) -> Store {
+    use EventType as E;
+    let is_pause = matches!(
+        event_type,
+        E::SubscriptionWillPause
+            | E::SubscriptionWillNotPause
+            | E::SubscriptionPaused
+            | E::SubscriptionUnpaused
+            | E::SubscriptionCancelledDuringPause
+    );
+    if is_pause { Store::PlayStore } else { Store::AppStore }
+}
+
 /// The event of that type in its bundle. Grants are always of the store `PROMOTIONAL`, whatever `store` says.
 #[must_use]
 pub fn event(event_type: EventType, store: Store) -> Event {

@@ -4,8 +4,12 @@ use super::Format;
 use crate::answers::{judged, retry, retry_after, status_words, wait};
 use crate::{Answer, Reason, Verdict};
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::header::LOCATION;
+use http::{HeaderMap, Response, StatusCode};
 use paidup_lifecycle::time::Timestamp;
+
+/// Most characters of a redirect's target that are repeated.
+const MAX_TARGET: usize = 120;
 
 /// The verdict on the answer to one POST.
 pub(crate) fn of(answer: &Answer, format: Format, now: Timestamp) -> Verdict {
@@ -19,10 +23,10 @@ fn of_response(response: &Response<Bytes>, format: Format, now: Timestamp) -> Ve
         return Verdict::Delivered;
     }
     if status.is_redirection() {
-        return retry(
-            None,
-            format!("the receiver answered {words}: redirects are not followed; set `url` to the final address"),
-        );
+        let to = target(response.headers()).map(|target| format!(" to {target}")).unwrap_or_default();
+        let why =
+            format!("the receiver answered {words}{to}: redirects are not followed; set `url` to the final address");
+        return retry(None, why);
     }
     match status {
         // Standard Webhooks: the receiver wants nothing any more.
@@ -47,10 +51,27 @@ fn of_response(response: &Response<Bytes>, format: Format, now: Timestamp) -> Ve
     }
 }
 
+/// Where a redirect points, without the parts of an address in which secrets stand (user, query). Text from outside: it is
+/// repeated for people, never followed.
+fn target(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(LOCATION)?.to_str().ok()?;
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let text = match text.split_once("//") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}//{host}{path}")
+        }
+        None => text.to_owned(),
+    };
+    (!text.is_empty()).then(|| text.chars().filter(|one| !one.is_control()).take(MAX_TARGET).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::CallFailure;
+    use http::HeaderValue;
     use std::time::Duration;
 
     #[test]
@@ -101,6 +122,31 @@ mod tests {
         let answer = Answer::Response(Response::builder().status(404).body(Bytes::new()).unwrap());
         for (format, is_done) in [(Format::Paidup, false), (Format::Revenuecat, false), (Format::Purchasely, true)] {
             assert_eq!(of(&answer, format, now) == Verdict::Delivered, is_done, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_named_with_its_target_and_no_secret_of_it() {
+        let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
+        let long = format!("https://a.example/{}", "x".repeat(5_000));
+        for (location, expected) in [
+            ("https://new.example/hook", "Permanently to https://new.example/hook: redirects"),
+            ("https://new.example/hook?token=hunter2#hunter2", "Permanently to https://new.example/hook: redirects"),
+            ("https://me:hunter2@new.example", "Permanently to https://new.example: redirects"),
+            ("//me:hunter2@new.example/a@b", "Permanently to //new.example/a@b: redirects"),
+            ("/moved?key=hunter2", "Permanently to /moved: redirects"),
+            ("?hunter2", "Permanently: redirects"),
+            ("", "Permanently: redirects"),
+            ("https://\u{fc}.example/", "Permanently: redirects"),
+            (&long, "https://a.example/xxx"),
+        ] {
+            let location = HeaderValue::from_bytes(location.as_bytes()).unwrap();
+            let response = Response::builder().status(301).header(LOCATION, &location).body(Bytes::new()).unwrap();
+            let Verdict::Retry { reason, .. } = of(&Answer::Response(response), Format::Paidup, now) else {
+                panic!("{location:?}: no retry");
+            };
+            assert!(reason.0.contains(expected) && !reason.0.contains("hunter2"), "{location:?}: {}", reason.0);
+            assert!(reason.0.len() < 300, "{location:?}: what to do is cut off");
         }
     }
 }

@@ -5,7 +5,6 @@ use paidup_destinations::{
     definition,
 };
 use paidup_lifecycle::event::{Event, EventType};
-use paidup_lifecycle::observation::Store;
 use paidup_lifecycle::sample;
 use paidup_lifecycle::time::Timestamp;
 use serde_json::value::RawValue;
@@ -93,13 +92,8 @@ fn own_intercom() -> Value {
     })
 }
 
-/// The store in which an event is at home: only Play pauses.
-pub(crate) fn store_of(event_type: EventType) -> Store {
-    if event_type.as_str().contains("PAUSE") { Store::PlayStore } else { Store::AppStore }
-}
-
 pub(crate) fn sample_of(event_type: EventType) -> Event {
-    sample::event(event_type, store_of(event_type))
+    sample::event(event_type, sample::home(event_type))
 }
 
 pub(crate) fn logged(event: Event) -> LoggedEvent {

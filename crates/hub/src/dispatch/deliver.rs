@@ -3,8 +3,9 @@
 
 use super::Port;
 use super::settle::OnWire;
+use paidup_destinations::preview::MASK;
 use paidup_destinations::{
-    Answer, BudgetKey, Conversation, Destination, LoggedEvent, Memory, Moment, Reason, Step, Verdict,
+    Answer, BudgetKey, CallFailure, Conversation, Destination, LoggedEvent, Memory, Moment, Reason, Step, Verdict,
 };
 use paidup_lifecycle::time::Timestamp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,8 +37,38 @@ pub struct Talk {
     pub status: Option<u16>,
     /// Beginning of the last answer's body, without secrets.
     pub excerpt: Option<String>,
+    /// Why the last call had no answer.
+    pub failure: Option<CallFailure>,
+    /// The last answer was a page for people (HTML).
+    pub is_page: bool,
     /// What to remember, when that changed.
     pub memory: Option<Memory>,
+}
+
+impl Talk {
+    /// Nothing was said yet.
+    pub(crate) const fn begun() -> Talk {
+        Talk { verdict: Err(String::new()), status: None, excerpt: None, failure: None, is_page: false, memory: None }
+    }
+
+    /// Notes what the last call was answered.
+    fn hear(&mut self, answer: &Answer, secrets: &[String]) {
+        (self.status, self.excerpt, self.failure, self.is_page) = (None, None, None, false);
+        match answer {
+            Answer::Response(response) => {
+                let body = response.body();
+                self.status = Some(response.status().as_u16());
+                self.is_page = is_page(response);
+                if !response.status().is_success() && !body.is_empty() {
+                    let text = String::from_utf8_lossy(&body[..body.len().min(4 * MAX_EXCERPT)]);
+                    self.excerpt = Some(excerpt(&text, secrets));
+                }
+            }
+            Answer::Failed(failure) => {
+                (self.failure, self.excerpt) = (Some(*failure), Some(failure.to_string()));
+            }
+        }
+    }
 }
 
 /// Holds the conversation about `events`.
@@ -50,7 +81,7 @@ pub async fn converse(
     moment: Moment,
     on_wire: &OnWire,
 ) -> Talk {
-    let poisoned = |reason| Talk { verdict: Err(reason), status: None, excerpt: None, memory: None };
+    let poisoned = |reason| Talk { verdict: Err(reason), ..Talk::begun() };
     let mut conversation = match guarded(|| destination.deliver(events, memory, moment)) {
         Ok(Ok(conversation)) => conversation,
         Ok(Err(poison)) => return poisoned(poison.0),
@@ -68,7 +99,7 @@ pub async fn drive(
     on_wire: &OnWire,
     turn: Turn,
 ) -> Talk {
-    let mut talk = Talk { verdict: Err(String::new()), status: None, excerpt: None, memory: None };
+    let mut talk = Talk::begun();
     let mut answer: Option<Answer> = None;
     for _ in 0..MAX_STEPS {
         let step = match guarded(|| conversation.next(answer.as_ref())) {
@@ -82,7 +113,7 @@ pub async fn drive(
                 let now = port.clock.now().as_millis().max(1);
                 let _ = on_wire.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
                 let answered = port.outbound.call(request, timeout).await;
-                (talk.status, talk.excerpt) = describe(&answered, secrets);
+                talk.hear(&answered, secrets);
                 answer = Some(answered);
             }
             Step::Remember(memory) => talk.memory = Some(memory),
@@ -90,7 +121,7 @@ pub async fn drive(
                 let (now, mut budgets) = (port.clock.now(), port.budgets.lock());
                 hints.iter().for_each(|hint| budgets.learn(hint, now));
             }
-            Step::Finish(verdict) => return Talk { verdict: Ok(verdict), ..talk },
+            Step::Finish(verdict) => return Talk { verdict: Ok(masked(verdict, secrets)), ..talk },
         }
     }
     Talk { verdict: Err(format!("the delivery did not end within {MAX_STEPS} steps")), ..talk }
@@ -118,25 +149,41 @@ async fn wait_for_budgets(port: &Port, keys: &[BudgetKey], turn: Turn) {
     }
 }
 
-fn describe(answer: &Answer, secrets: &[String]) -> (Option<u16>, Option<String>) {
-    match answer {
-        Answer::Response(response) => {
-            let status = response.status();
-            if status.is_success() || response.body().is_empty() {
-                return (Some(status.as_u16()), None);
-            }
-            let text = String::from_utf8_lossy(&response.body()[..response.body().len().min(4 * MAX_EXCERPT)]);
-            (Some(status.as_u16()), Some(excerpt(&text, secrets)))
-        }
-        Answer::Failed(failure) => (None, Some(failure.to_string())),
+/// By what it says of itself, or by how it begins.
+fn is_page(response: &http::Response<bytes::Bytes>) -> bool {
+    let told = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let begins = |word: &[u8]| {
+        let body = response.body().trim_ascii_start();
+        body.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+    };
+    told.is_some_and(|told| told.to_ascii_lowercase().starts_with("text/html"))
+        || begins(b"<!doctype")
+        || begins(b"<html")
+}
+
+/// `text` without the secrets of the destination.
+#[must_use]
+pub fn without_secrets(text: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+}
+
+/// A reason may repeat what the far side said (a redirect's target, an error's text), and that may repeat anything.
+fn masked(verdict: Verdict, secrets: &[String]) -> Verdict {
+    let hide = |reason: Reason| Reason(without_secrets(&reason.0, secrets));
+    match verdict {
+        Verdict::Delivered => Verdict::Delivered,
+        Verdict::Retry { after, counts, reason } => Verdict::Retry { after, counts, reason: hide(reason) },
+        Verdict::GiveUp(reason) => Verdict::GiveUp(hide(reason)),
+        Verdict::SwitchOff(reason) => Verdict::SwitchOff(hide(reason)),
+        Verdict::Skip(reason) => Verdict::Skip(hide(reason)),
     }
 }
 
 /// At most [`MAX_EXCERPT`] bytes of `text`, on one line, without secrets.
 #[must_use]
 pub fn excerpt(text: &str, secrets: &[String]) -> String {
-    let masked = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"));
-    let line: String = masked.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let line: String =
+        without_secrets(text, secrets).chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     shortened(line.trim(), MAX_EXCERPT).to_owned()
 }
 
@@ -155,11 +202,12 @@ pub fn explain(reason: &str, excerpt: Option<&str>) -> String {
     }
 }
 
-/// The requests that `events` would cause when every call succeeds. Sends nothing. An error: they
+/// The requests that `events` would cause when every call succeeds; `memory` is that of their customer. Sends nothing. An error: they
 /// cannot be rendered, or nothing would be sent, with the reason.
 pub fn rehearse(
     destination: &dyn Destination,
     events: &[LoggedEvent],
+    memory: &Memory,
     now: Timestamp,
 ) -> Result<Vec<http::Request<bytes::Bytes>>, Reason> {
     if let [event] = events
@@ -168,12 +216,11 @@ pub fn rehearse(
         return Err(reason);
     }
     let moment = Moment { now, attempt: 1, waiting: 0 };
-    let mut conversation: Box<dyn Conversation> =
-        match guarded(|| destination.deliver(events, &Memory::default(), moment)) {
-            Ok(Ok(conversation)) => conversation,
-            Ok(Err(poison)) => return Err(Reason(poison.0)),
-            Err(panic) => return Err(Reason(panic)),
-        };
+    let mut conversation: Box<dyn Conversation> = match guarded(|| destination.deliver(events, memory, moment)) {
+        Ok(Ok(conversation)) => conversation,
+        Ok(Err(poison)) => return Err(Reason(poison.0)),
+        Err(panic) => return Err(Reason(panic)),
+    };
     let mut requests = Vec::new();
     let mut answer: Option<Answer> = None;
     for _ in 0..MAX_STEPS {

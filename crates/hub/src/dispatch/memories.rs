@@ -50,9 +50,7 @@ impl Memories {
                 None => {}
             }
         }
-        let kept = store.memory(destination, about.0.to_vec()).await?;
-        // Bytes that cannot be read are of another version: as if nothing were remembered.
-        let memory = kept.and_then(|body| serde_json::from_slice(&body).ok()).map(Memory).unwrap_or_default();
+        let memory = kept(store, destination, about).await?;
         let mut known = self.0.lock();
         known.make_room();
         // What was remembered meanwhile is newer.
@@ -71,6 +69,17 @@ impl Memories {
         known.customers.insert(about, memory);
         Ok(body)
     }
+}
+
+/// What the database remembers about a customer: of a destination that is served, as of its last settlement.
+pub(crate) async fn kept(
+    store: &dyn Store,
+    destination: DestinationId,
+    about: CustomerId,
+) -> Result<Memory, StoreError> {
+    let kept = store.memory(destination, about.0.to_vec()).await?;
+    // Bytes that cannot be read are of another version: as if nothing were remembered.
+    Ok(kept.and_then(|body| serde_json::from_slice(&body).ok()).map(Memory).unwrap_or_default())
 }
 
 impl Known {

@@ -23,7 +23,7 @@ pub mod settler;
 mod tests;
 pub mod window;
 
-pub(crate) use memories::IN_DATABASE as MEMORIES_KEPT;
+pub(crate) use memories::{IN_DATABASE as MEMORIES_KEPT, kept as memory_kept};
 
 use crate::clock::{Chance, Clock};
 use crate::outbound::Outbound;

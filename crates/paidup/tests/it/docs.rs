@@ -57,6 +57,7 @@ fn every_setting_is_on_the_page_about_settings_and_the_reverse() {
         "customers.md",
         "explain.md",
         "destinations/intercom.md",
+        "destinations/webhook.md",
         "events.md",
         "beside-vendors.md",
         "sources/discord.md",

@@ -36,4 +36,5 @@ mod revenuecat;
 mod round_trip;
 mod start;
 mod stripe;
+mod tryout;
 mod webhooks;

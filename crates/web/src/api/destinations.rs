@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use paidup_hub::Hub;
 use paidup_hub::alerts::Alert;
 use paidup_hub::destinations::{DestinationChange as Change, DestinationView, NewDestination as New};
+use paidup_lifecycle::event::EventType;
 use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::DestinationId;
 use paidup_lifecycle::time::Timestamp;
@@ -399,15 +400,26 @@ pub(crate) struct FindingAnswer {
     text: String,
 }
 
+/// What to try.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestRequest {
+    /// The canonical type of the sample event; `TEST` when absent. Not for kinds whose set-up is looked at.
+    #[serde(rename = "type", default)]
+    event_type: Option<String>,
+}
+
 /// Sends a sample event now, or looks at the set-up (`intercom`), and explains what came of it.
-#[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "destinations", params(("id" = String, Path)),
-    responses((status = 200, body = TestAnswer), (status = 404, body = Problem)))]
+#[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "destinations", params(("id" = String, Path)), request_body = TestRequest,
+    responses((status = 200, body = TestAnswer), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn test(
     State(hub): State<Hub>,
     _: Authorized<Write>,
     Path(text): Path<String>,
+    Json(request): Json<TestRequest>,
 ) -> Result<axum::Json<TestAnswer>, Problem> {
-    let outcome = hub.test_destination(id(&text)?).await?;
+    let sample = request.event_type.as_deref().map(canonical).transpose()?;
+    let outcome = hub.test_destination(id(&text)?, sample).await?;
     Ok(axum::Json(TestAnswer {
         delivered: outcome.delivered,
         status: outcome.status,
@@ -419,6 +431,10 @@ pub(crate) async fn test(
             .map(|found| FindingAnswer { gravity: found.gravity.as_str(), text: found.text })
             .collect(),
     }))
+}
+
+fn canonical(name: &str) -> Result<EventType, Problem> {
+    name.parse().map_err(|_| Problem::invalid("/type", "not a canonical event; see docs/events.md"))
 }
 
 /// Which event to show.
@@ -442,9 +458,9 @@ pub(crate) struct PreviewedRequest {
     url: String,
     /// Headers; secrets and signatures masked.
     headers: Vec<(String, String)>,
-    /// The very body.
+    /// The very body, byte for byte; as a string where it is no JSON (empty: a call without a body).
     #[schema(value_type = serde_json::Value)]
-    body: serde_json::Value,
+    body: Box<RawValue>,
 }
 
 /// What an event would cause.
@@ -471,23 +487,17 @@ pub(crate) async fn preview(
     let event = match (&request.event_id, &request.event_type) {
         (Some(_), Some(_)) => return Err(Problem::invalid("/type", "give event_id or type, not both")),
         (Some(event), None) => super::events::find(&hub, event).await?,
-        (None, name) => {
-            let name = name.as_deref().unwrap_or("SUBSCRIPTION_RENEWED");
-            let event_type =
-                name.parse().map_err(|_| Problem::invalid("/type", "not a canonical event; see docs/events.md"))?;
-            hub.sample_event(event_type)
-        }
+        (None, name) => hub.sample_event(canonical(name.as_deref().unwrap_or("SUBSCRIPTION_RENEWED"))?),
     };
     let shown = hub.preview_destination(id(&text)?, &event).await?;
-    let requests = shown.requests.into_iter().map(|one| PreviewedRequest {
-        method: one.method,
-        url: one.url,
-        headers: one.headers,
-        body: one.body,
+    let requests = shown.requests.into_iter().map(|one| {
+        let unreadable = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a request that cannot be shown as JSON");
+        let body = RawValue::from_string(one.body).map_err(unreadable)?;
+        Ok(PreviewedRequest { method: one.method, url: one.url, headers: one.headers, body })
     });
     Ok(axum::Json(PreviewAnswer {
         event: super::events::raw(&event)?,
-        requests: requests.collect(),
+        requests: requests.collect::<Result<_, Problem>>()?,
         skipped: shown.skipped,
     }))
 }

@@ -51,3 +51,11 @@ pub(crate) fn check(secrets: &[&str]) {
         }
     }
 }
+
+/// Lines at level error about one of these ids. (All hubs of the process write to one log.)
+pub(crate) fn errors_about(ids: &[&str]) -> Vec<String> {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = String::from_utf8_lossy(&lines);
+    let is_meant = |line: &&str| line.contains(" ERROR ") && ids.iter().any(|id| line.contains(id));
+    text.lines().filter(is_meant).map(str::to_owned).collect()
+}

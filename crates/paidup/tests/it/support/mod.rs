@@ -8,9 +8,11 @@ mod log;
 pub(crate) mod play;
 mod program;
 mod receiver;
+pub(crate) mod recorder;
 pub(crate) mod stripe;
 pub(crate) mod vendors;
 
+pub(crate) use log::{check as forbid_in_log, errors_about};
 pub(crate) use program::Program;
 pub(crate) use receiver::{Receiver, Request};
 
@@ -140,6 +142,16 @@ impl TestHub {
 
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.api("GET", path, Value::Null).await.expect(200)
+    }
+
+    /// The very bytes of an answer that must be 200.
+    pub(crate) async fn bytes(&self, method: &str, path: &str, body: Value) -> Vec<u8> {
+        let url = format!("http://{}{path}", self.address);
+        let request = self.client.request(method.parse().expect("a method"), url).bearer_auth(ADMIN_KEY);
+        let response = request.header("content-type", "application/json").body(body.to_string()).send().await;
+        let response = response.expect("an answer");
+        assert_eq!(response.status(), 200, "{method} {path}");
+        response.bytes().await.expect("a body").to_vec()
     }
 
     /// One call, as it comes.
