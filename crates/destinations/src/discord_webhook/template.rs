@@ -487,9 +487,57 @@ mod tests {
             "{{% for a in {tens} %}}{{% for b in {tens} %}}{{% for c in {tens} %}}{}{{% endfor %}}{{% endfor %}}{{% endfor %}}",
             "y".repeat(500)
         );
-        for (text, why) in [(deep, "too many steps"), (wide, "prints more than")] {
-            let error = Template::parse(&text).unwrap_err();
-            assert!(error.contains(why), "{error}");
+        // Bytes count as steps too, so what grows by doubling ends as soon as what loops.
+        let doubled = format!("{{% set a = 'xxxxxxxx' %}}{}{{{{ a|length }}}}", "{% set a = a ~ a %}".repeat(60));
+        let captured = format!("{{% set a %}}x{{% endset %}}{}", "{% set a %}{{ a }}{{ a }}{% endset %}".repeat(50));
+        let replaced = format!("{{{{ user_id{} }}}}", "|replace('', 'xxxxxxxxxx')".repeat(40));
+        let steps = "too many steps";
+        for (name, text, why) in [
+            ("loops in loops", deep, steps),
+            ("wide loops", wide, "prints more than"),
+            ("a text and itself", doubled, steps),
+            ("a block and itself", captured, steps),
+            ("between all letters", replaced, steps),
+            ("a text many times", "{{ ('x' * 10000000)|length }}".to_owned(), steps),
+            ("a text too many times", "{{ ('x' * 10000000000)|length }}".to_owned(), steps),
+            (
+                "a list many times",
+                "{{ ([1, 2] * 10000000)|length }}{% for a in [1] * 10000000 %}{% endfor %}".to_owned(),
+                steps,
+            ),
+        ] {
+            let error = Template::parse(&text).expect_err(name);
+            assert!(error.contains(why), "{name}: {error}");
+        }
+    }
+
+    /// Nothing but the variables of one notice can be reached.
+    #[test]
+    fn texts_read_nothing_but_their_notice() {
+        for text in [
+            "{{ self }}",
+            "{{ loop }}",
+            "{{ debug() }}",
+            "{{ dict() }}",
+            "{{ namespace() }}",
+            "{{ environ('HOME') }}",
+            "{{ env.PATH }}",
+            "{{ secret }}",
+            "{{ url }}",
+            "{{ user_id.__class__ }}",
+            "{{ user_id['__class__'] }}",
+            "{{ user_id.upper() }}",
+            "{{ store|attr('x') }}",
+            "{{ store|tojson }}",
+            "{{ store|pprint }}",
+            "{% import 'x' as y %}",
+            "{% extends 'x' %}",
+            "{% include '/etc/passwd' %}",
+            "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+            "{% do store %}",
+        ] {
+            let error = Template::parse(text).expect_err(text);
+            assert!(error.starts_with("line 1"), "{text}: {error}");
         }
     }
 }

@@ -5,5 +5,6 @@
 mod conformance;
 mod discord;
 mod golden;
+mod hostile;
 mod intercom;
 mod support;

@@ -75,6 +75,7 @@ pub(crate) fn every_kind() -> Vec<(&'static str, &'static str, Value)> {
         ("webhook", "purchasely", webhook("purchasely", json!({ "hmac_secret": "purchasely-secret" }))),
         ("discord_webhook", "default", discord(json!({}))),
         ("discord_webhook", "revenuecat_embed", discord(json!({ "style": "revenuecat_embed" }))),
+        ("discord_webhook", "text", discord(json!({ "style": "text" }))),
         ("discord_webhook", "all", discord(json!({ "messages": on }))),
         ("intercom", "default", json!({ "access_token": ACCESS_TOKEN })),
         ("intercom", "own", own_intercom()),

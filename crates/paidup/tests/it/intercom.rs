@@ -316,6 +316,51 @@ async fn a_rate_limit_is_kept_and_not_run_into() {
     world.stop().await;
 }
 
+/// The limit is the workspace's, and other apps of it call too: nobody can know, so a 429 comes. The hub waits for the end of
+/// the window, asks nothing meanwhile, and counts no attempt as failed.
+#[tokio::test]
+async fn a_window_that_others_have_used_up_is_waited_for_and_is_no_failure() {
+    let world = World::new(json!({})).await;
+    let before = world.intercom.report().calls;
+    world.intercom.others_call(4_166);
+    world.buy("n1", "user-1").await;
+    world.hub.until("the refusal", async |_| (world.intercom.report().limited == 1).then_some(())).await;
+    world.until_told(&[BOUGHT]).await;
+    let report = world.intercom.report();
+    assert_eq!((report.limited, report.avoidable, report.calls - before), (1, 0, 4), "{report:?}");
+    let delivered = async |hub: &TestHub| {
+        // Attempts are saved by the clock.
+        world.advance(Duration::from_secs(1));
+        let row = hub.get("/v1/deliveries?state=delivered").await["data"][0].clone();
+        row["attempts"].as_array().map(|attempts| attempts.iter().map(|one| one["status"].clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(world.hub.until("the attempt", delivered).await, [json!(202)], "the refusal is no attempt");
+    world.stop().await;
+}
+
+/// A workspace takes 120 names: the event is given up with what to do, what the contact shows is written all the same.
+#[tokio::test]
+async fn a_name_too_many_is_given_up_with_what_to_do() {
+    let world = World::new(json!({})).await;
+    world.ask("POST", "/contacts", json!({"role": "user", "external_id": "somebody"}));
+    for number in 0..120 {
+        let event = json!({"event_name": format!("theirs-{number}"), "created_at": 1, "user_id": "somebody"});
+        world.ask("POST", "/events", event);
+    }
+    world.buy("n1", "user-1").await;
+    let failed = async |hub: &TestHub| {
+        world.advance(Duration::from_secs(1));
+        let failed = hub.get("/v1/deliveries?state=failed").await["data"][0].clone();
+        (!failed.is_null()).then_some(failed)
+    };
+    let failed = world.hub.until("the end", failed).await;
+    let why = failed["attempts"][0]["detail"].as_str().unwrap_or_default();
+    assert!(why.contains("archive some under Settings > Data > Events"), "{failed}");
+    assert_eq!(world.contact("user-1").custom_attributes["subscription_status"], "active");
+    world.settled().await;
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_restart_repeats_nothing() {
     let world = World::new(json!({})).await;
