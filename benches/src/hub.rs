@@ -22,6 +22,8 @@ pub(crate) struct Populated {
     /// How many customers there are.
     pub(crate) customers: u64,
     counter: Arc<AtomicU64>,
+    /// Renewals sent so far.
+    renewed: Arc<AtomicU64>,
     /// Whose renewal is off.
     off: Arc<Vec<AtomicBool>>,
 }
@@ -91,6 +93,24 @@ fn toggle(number: u64, customer: u64, off: bool) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The renewal of a subscription into its `period`-th period (the second is 2): three events; 1.3 KB.
+fn renewal(number: u64, customer: u64, period: u64) -> Vec<u8> {
+    // Later than anything that the toggles say.
+    let observed_at = EPOCH_MS + 10_000_000_000 + number as i64;
+    let starts_at = EPOCH_MS + 86_400_000 * 3650 * (period as i64 - 1);
+    json!({
+        "id": format!("renewal-{number}"), "observed_at": time(observed_at), "reason": "renewed",
+        "environment": "PRODUCTION", "store": "STRIPE", "customer_id": format!("user-{customer}"),
+        "purchase_id": format!("sub-{customer}"), "kind": "subscription", "transaction_id": format!("t-{customer}-{period}"),
+        "product_id": "pro_monthly", "period_type": "normal",
+        "period": {"starts_at": time(starts_at), "ends_at": time(starts_at + 86_400_000 * 3650)},
+        "price": {"amount_minor": 999, "currency": "USD"},
+        "attributes": {"note": noise(number, 420), "campaign": noise(number + 1, 420)}
+    })
+    .to_string()
+    .into_bytes()
+}
+
 impl Populated {
     /// Starts a hub in `folder` and gives it `customers` subscriptions, in arrays of 1,000.
     pub(crate) async fn start(folder: &Path, customers: u64) -> Result<Populated> {
@@ -121,14 +141,15 @@ impl Populated {
         }
         eprintln!("  {customers} subscriptions in {:.1} s", begin.elapsed().as_secs_f64());
         let off = (0..customers).map(|_| AtomicBool::new(false)).collect();
-        Ok(Populated { hub, ingest, customers, counter: Arc::default(), off: Arc::new(off) })
+        Ok(Populated { hub, ingest, customers, counter: Arc::default(), renewed: Arc::default(), off: Arc::new(off) })
     }
 
     /// A hub that was populated before and started again, with the load going on at `next`.
     pub(crate) fn again(hub: HubProcess, ingest: String, customers: u64, next: u64) -> Populated {
         let is_off = |customer: u64| (next / customers + u64::from(customer < next % customers)) % 2 == 1;
         let off = (0..customers).map(|customer| AtomicBool::new(is_off(customer))).collect();
-        Populated { hub, ingest, customers, counter: Arc::new(AtomicU64::new(next)), off: Arc::new(off) }
+        let counter = Arc::new(AtomicU64::new(next));
+        Populated { hub, ingest, customers, counter, renewed: Arc::default(), off: Arc::new(off) }
     }
 
     /// Events that the hub has told since it started. Two notifications about one busy customer may overtake each other on
@@ -167,6 +188,17 @@ impl Populated {
             let customer = pick(number, customers);
             let off = !states[usize::try_from(customer).unwrap_or(0)].fetch_xor(true, Ordering::Relaxed);
             load::post(&ingest, Some(ADMIN_KEY), &toggle(number, customer, off))
+        })
+        .await
+    }
+
+    /// Renews in turn through all customers: three events for each notification. Ten years a period: at most 790 for each.
+    pub(crate) async fn renewals(&self, plan: Plan) -> Result<Outcome> {
+        let (ingest, customers, counter) = (self.ingest.clone(), self.customers, self.renewed.clone());
+        load::run(self.hub.address, plan, 200, move |_| {
+            let number = counter.fetch_add(1, Ordering::Relaxed);
+            let body = renewal(number, number % customers, number / customers + 2);
+            load::post(&ingest, Some(ADMIN_KEY), &body)
         })
         .await
     }

@@ -8,6 +8,7 @@ use crate::load::{self, Outcome, Plan};
 use crate::process::{HubProcess, own_cpu};
 use anyhow::Result;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What one row came to.
@@ -149,25 +150,62 @@ pub(crate) async fn deliver(folder: &Path, size: Size) -> Result<Vec<Row>> {
     for target in [420.0, rate / 2.0] {
         receiver.latency.lock().reset();
         let told_before = populated.told().await?;
-        let before = receiver.received.load(std::sync::atomic::Ordering::Relaxed);
-        let plan = Plan { connections: 32, requests: u64::MAX, duration: size.duration, rate: Some(target) };
-        populated.toggles(plan).await?;
+        let before = receiver.received.load(Ordering::Relaxed);
+        populated.toggles(paced(target, size)).await?;
         let told = populated.told().await? - told_before;
         receiver.wait_for(before + told, Duration::from_secs(60)).await?;
-        let latency = receiver.latency.lock();
-        table.push(row(
-            format!("accepted -> received at {target:.0}/s"),
-            "p50 <= 3 ms, p99 <= 15 ms",
-            format!(
-                "p50 {:.2} ms, p99 {:.2} ms",
-                latency.value_at_quantile(0.5) as f64 / 1000.0,
-                latency.value_at_quantile(0.99) as f64 / 1000.0
-            ),
-            "",
-        ));
+        table.push(latency(format!("accepted -> received at {target:.0}/s"), &receiver));
+    }
+    populated.hub.stop()?;
+    let three = folder.join("three");
+    std::fs::create_dir_all(&three)?;
+    table.extend(deliver_three(&three, size).await?);
+    Ok(table)
+}
+
+/// The same with three events for each notification, all of them delivered.
+async fn deliver_three(folder: &Path, size: Size) -> Result<Vec<Row>> {
+    let populated = Populated::start(folder, size.customers.min(100_000)).await?;
+    let receiver = Receiver::start().await?;
+    receiver.register_for(populated.hub.address, "three", &[]).await?;
+    let told_before = populated.told().await?;
+    let (cpu_before, begin) = (populated.hub.cpu()?, Instant::now());
+    let sent = populated.renewals(full(64, size.duration * 2)).await?;
+    let told = populated.told().await? - told_before;
+    receiver.wait_for(told, Duration::from_secs(180)).await?;
+    let elapsed = begin.elapsed().as_secs_f64();
+    let rate = sent.ok as f64 / elapsed;
+    let cpu = (populated.hub.cpu()? - cpu_before).as_secs_f64() * 1000.0 / sent.ok as f64;
+    let mut table = vec![
+        row(
+            "accepted and delivered, sustained, signed, one destination, three events each",
+            "none stated",
+            format!("{rate:.0}/s = {:.0} events/s", told as f64 / elapsed),
+            format!("{:.2} events each", told as f64 / sent.ok as f64),
+        ),
+        row("CPU per accepted and delivered notification of three events", "none stated", format!("{cpu:.3} ms"), ""),
+    ];
+    for target in [420.0, rate / 2.0] {
+        receiver.latency.lock().reset();
+        let told_before = populated.told().await?;
+        let before = receiver.received.load(Ordering::Relaxed);
+        populated.renewals(paced(target, size)).await?;
+        let told = populated.told().await? - told_before;
+        receiver.wait_for(before + told, Duration::from_secs(60)).await?;
+        table.push(latency(format!("accepted -> received at {target:.0}/s, three events each"), &receiver));
     }
     populated.hub.stop()?;
     Ok(table)
+}
+
+fn paced(rate: f64, size: Size) -> Plan {
+    Plan { connections: 32, requests: u64::MAX, duration: size.duration, rate: Some(rate) }
+}
+
+fn latency(path: String, receiver: &Receiver) -> Row {
+    let latency = receiver.latency.lock();
+    let ms = |quantile| latency.value_at_quantile(quantile) as f64 / 1000.0;
+    row(path, "p50 <= 3 ms, p99 <= 15 ms", format!("p50 {:.2} ms, p99 {:.2} ms", ms(0.5), ms(0.99)), "")
 }
 
 /// Pairs of windows, without and with the hang. The machine's mood changes from minute to minute, so both sides are
