@@ -14,6 +14,9 @@ use paidup_lifecycle::sample;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A person waits at most so long for what came of a test; less than an API call may take (a minute), so that there is an
+/// answer in words.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// Most characters of a page's title that are repeated.
 const MAX_TITLE: usize = 80;
 
@@ -64,7 +67,7 @@ impl Hub {
         let event_type = sample.unwrap_or(EventType::Test);
         let result = tokio::select! {
             result = self.try_out(&target, event_type, moment) => result,
-            () = self.clock().sleep(target.destination.pace().timeout * 2) => {
+            () = self.clock().sleep(PATIENCE.min(target.destination.pace().timeout * 2)) => {
                 let explanation = "it is not through yet: a rate limit holds all calls; try again later";
                 TestResult::silent(explanation.to_owned(), 0)
             }

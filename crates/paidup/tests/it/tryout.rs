@@ -417,6 +417,31 @@ async fn a_test_says_what_to_do_where_no_answer_comes() {
     hub.stop().await;
 }
 
+/// A vendor has said to wait for an hour: the person is told so, and does not wait for it.
+#[tokio::test]
+async fn a_test_that_a_rate_limit_holds_back_says_so() {
+    let (far, next) = scripted().await;
+    *next.lock().expect("an answer") = said(429, &[("retry-after", "3600"), ("x-ratelimit-scope", "user")], "{}");
+    let (hub, _) = hub(&far).await;
+    let config = json!({"url": far.url(&format!("/api/v10/webhooks/1234567890123456789/{DISCORD_TOKEN}"))});
+    let body = json!({"type": "discord_webhook", "name": "x", "config": config});
+    let made = hub.api("POST", "/v1/destinations", body).await.expect(201);
+    let path = format!("/v1/destinations/{}/test", made["id"].as_str().expect("an id"));
+    hub.api("POST", &path, json!({})).await.expect(200);
+    let came = {
+        let mut again = std::pin::pin!(hub.api("POST", &path, json!({})));
+        loop {
+            tokio::select! {
+                came = &mut again => break came.expect(200),
+                () = tokio::time::sleep(Duration::from_millis(5)) => hub.clock.advance(Duration::from_secs(1)),
+            }
+        }
+    };
+    assert_eq!((&came["delivered"], far.sent().len()), (&json!(false), 1), "{came}");
+    assert!(came["explanation"].as_str().unwrap_or_default().contains("a rate limit holds all calls"), "{came}");
+    hub.stop().await;
+}
+
 /// What a receiver may answer, and headers of one's own: through the program.
 #[tokio::test]
 async fn redirects_are_named_and_not_followed() {
