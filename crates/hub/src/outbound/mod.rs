@@ -53,9 +53,13 @@ pub trait Outbound: Send + Sync {
     fn check(&self, url: Url) -> BoxFuture<'static, Result<(), CallFailure>>;
 }
 
+/// Resolves a name. The machine's resolver; in tests a script.
+type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
 /// Calls over the network.
 pub struct Client {
     guard: Arc<Guard>,
+    names: LookUp,
     /// For names: judges what they resolve to.
     guarded: reqwest::Client,
     /// For literal addresses and origins that were judged already.
@@ -70,12 +74,17 @@ pub struct SetupError(#[from] reqwest::Error);
 impl Client {
     /// Opens the client; makes `ring` the process's TLS provider when there is none yet.
     pub fn new(guard: Guard) -> Result<Client, SetupError> {
+        Client::resolving(guard, Arc::new(|host| Box::pin(resolve(host))))
+    }
+
+    fn resolving(guard: Guard, names: LookUp) -> Result<Client, SetupError> {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let guard = Arc::new(guard);
-        let guarded = builder().dns_resolver(Names { guard: Some(Arc::clone(&guard)) }).build()?;
-        let trusted = builder().dns_resolver(Names { guard: None }).build()?;
-        Ok(Client { guard, guarded, trusted })
+        let resolver = |guard| Names { guard, names: Arc::clone(&names) };
+        let guarded = builder().dns_resolver(resolver(Some(Arc::clone(&guard)))).build()?;
+        let trusted = builder().dns_resolver(resolver(None)).build()?;
+        Ok(Client { guard, names, guarded, trusted })
     }
 }
 
@@ -125,14 +134,14 @@ impl Outbound for Client {
     }
 
     fn check(&self, url: Url) -> BoxFuture<'static, Result<(), CallFailure>> {
-        let guard = Arc::clone(&self.guard);
+        let (guard, names) = (Arc::clone(&self.guard), Arc::clone(&self.names));
         Box::pin(async move {
             match guard.rule(&url) {
                 Ruling::Trusted => Ok(()),
                 Ruling::Refused => Err(CallFailure::AddressRefused),
                 Ruling::Resolve => match tokio::time::timeout(
                     CONNECT_TIMEOUT,
-                    look_up(url.host_str().unwrap_or_default().to_owned(), Some(guard)),
+                    look_up(&names, url.host_str().unwrap_or_default().to_owned(), Some(guard)),
                 )
                 .await
                 {
@@ -177,6 +186,7 @@ async fn exchange(
 /// Resolves names; with a guard, keeps only the addresses that it permits.
 struct Names {
     guard: Option<Arc<Guard>>,
+    names: LookUp,
 }
 
 /// All addresses of a name are private or reserved.
@@ -186,17 +196,25 @@ struct Refused;
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.guard.clone();
+        let (guard, names) = (self.guard.clone(), Arc::clone(&self.names));
         Box::pin(async move {
-            let addresses = look_up(name.as_str().to_owned(), guard).await?;
+            let addresses = look_up(&names, name.as_str().to_owned(), guard).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-async fn look_up(host: String, guard: Option<Arc<Guard>>) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+async fn resolve(host: String) -> std::io::Result<Vec<SocketAddr>> {
     // Port 0: the HTTP client puts the URL's port in its place.
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+    Ok(tokio::net::lookup_host((host, 0)).await?.collect())
+}
+
+async fn look_up(
+    names: &LookUp,
+    host: String,
+    guard: Option<Arc<Guard>>,
+) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+    let found = names(host).await?;
     let permitted = |address: &SocketAddr| guard.as_ref().is_none_or(|guard| guard.permits(address.ip()));
     let kept: Vec<SocketAddr> = found.iter().copied().filter(permitted).collect();
     if kept.is_empty() && !found.is_empty() { Err(Box::new(Refused)) } else { Ok(kept) }

@@ -203,3 +203,98 @@ async fn a_name_is_judged_by_its_addresses_unless_its_origin_is_an_exception() {
     let other = format!("http://localhost:{}/", other.port());
     assert_eq!(failure(excepted.call(get(other), LONG).await), CallFailure::AddressRefused);
 }
+
+/// Sends `first`, then `again` without end.
+async fn serve_for_ever(first: &'static str, again: &'static str) -> SocketAddr {
+    serve(move |mut stream, _| async move {
+        if stream.write_all(first.as_bytes()).await.is_err() {
+            return;
+        }
+        let again = again.repeat(64 * 1024 / again.len());
+        while stream.write_all(again.as_bytes()).await.is_ok() {}
+    })
+    .await
+}
+
+#[tokio::test]
+async fn answers_without_end_are_cut_or_refused() {
+    const OK: &str = "HTTP/1.1 200 OK\r\n";
+    // A body of gigabytes, packed so that it would be more: what was read is enough.
+    let body = serve_for_ever("HTTP/1.1 500 Oops\r\ncontent-encoding: gzip\r\n\r\n", "\x1f\x08").await;
+    let answer = response(call(&open_client(), body).await);
+    assert_eq!((answer.status().as_u16(), answer.body().len()), (500, MAX_BODY));
+    let chunks = serve_for_ever("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "1\r\nx\r\n").await;
+    assert_eq!(response(call(&open_client(), chunks).await).body().len(), MAX_BODY);
+    for (name, first, again) in [
+        ("headers", OK, "x-more: and more\r\n"),
+        ("one header", "HTTP/1.1 200 OK\r\nx: ", "x"),
+        ("a status line", "HTTP/1.1 200 ", "O"),
+        ("no line at all", "", "x"),
+    ] {
+        let address = serve_for_ever(first, again).await;
+        let failure = failure(open_client().call(get(format!("http://{address}/")), LONG).await);
+        assert!(matches!(failure, CallFailure::BadAnswer | CallFailure::ConnectionLost), "{name}: {failure:?}");
+    }
+    // Bytes that say nothing and end nothing: the time limit does.
+    let zeros = serve_for_ever("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "0").await;
+    let answer = open_client().call(get(format!("http://{zeros}/")), Duration::from_millis(300)).await;
+    assert_eq!(failure(answer), CallFailure::TimedOut);
+}
+
+#[tokio::test]
+async fn answers_that_trickle_end_at_the_time_limit() {
+    for (name, first) in [
+        ("nothing yet", ""),
+        ("within the headers", "HTTP/1.1 200 OK\r\nx: "),
+        ("within the body", "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n"),
+    ] {
+        let address = serve(move |mut stream, _| async move {
+            if stream.write_all(first.as_bytes()).await.is_err() {
+                return;
+            }
+            while stream.write_all(b"H").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let answer = open_client().call(get(format!("http://{address}/")), Duration::from_millis(300)).await;
+        assert_eq!(failure(answer), CallFailure::TimedOut, "{name}");
+    }
+}
+
+/// A resolver that answers what a test has laid ready, one after another; the last one again and again.
+fn scripted(answers: &[&[&str]]) -> (LookUp, Arc<std::sync::atomic::AtomicUsize>) {
+    let answers: Vec<Vec<SocketAddr>> = answers
+        .iter()
+        .map(|addresses| addresses.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect())
+        .collect();
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let names: LookUp = Arc::new(move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let answer = answers[number.min(answers.len() - 1)].clone();
+        Box::pin(async move { Ok(answer) })
+    });
+    (names, asked)
+}
+
+/// A name that was public when it was checked and leads inward when it is called.
+#[tokio::test]
+async fn a_name_that_changes_its_mind_is_judged_at_every_connection_and_connected_to_as_judged() {
+    let address = serve_text("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".into()).await;
+    let url = format!("http://changing.example:{}/", address.port());
+    let parsed = Url::parse(&url).unwrap();
+    let (names, _) = scripted(&[&["8.8.8.8"], &["127.0.0.1"]]);
+    let client = Client::resolving(Guard::default(), names).unwrap();
+    assert_eq!(client.check(parsed.clone()).await, Ok(()));
+    assert_eq!(failure(client.call(get(url.clone()), LONG).await), CallFailure::AddressRefused);
+    assert_eq!(client.check(parsed.clone()).await, Err(CallFailure::AddressRefused));
+
+    // Of several addresses only those that may be reached are tried; what was judged is what is connected to.
+    let loopback = Guard::new(vec!["127.0.0.1/32".parse().unwrap()], &[]);
+    let (names, asked) = scripted(&[&["10.0.0.1", "127.0.0.1", "::1"], &["10.0.0.1"]]);
+    let client = Client::resolving(loopback, names).unwrap();
+    assert_eq!(response(client.call(get(url.clone()), LONG).await).status(), 200);
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1, "one look for one connection");
+    assert_eq!(failure(client.call(get(url), LONG).await), CallFailure::AddressRefused, "and another for the next");
+}
