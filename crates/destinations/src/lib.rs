@@ -148,6 +148,12 @@ pub trait Destination: Send + Sync {
         Vec::new()
     }
 
+    /// Whether the far side, or we with its help, can tell that an event came twice and keep it once. `false`: an attempt
+    /// without an answer that is repeated may tell it twice, and is counted.
+    fn tells_repeats(&self) -> bool {
+        false
+    }
+
     /// Credentials that stand in the address of a request. Whoever shows one hides them ([`preview::shown`]); those in
     /// headers are marked sensitive on the header itself.
     fn credentials(&self) -> Vec<&str> {

@@ -183,7 +183,7 @@ impl Hub {
         (record.state, record.state_reason, record.state_since) = (DestinationState::Active, None, now);
         let record = self.store().resume_destination(record, from).await?;
         self.destinations().dispatch().stop(id).await;
-        self.serve(&record)?;
+        self.serve_gently(&record)?;
         self.view_destination(&record).await
     }
 }

@@ -191,8 +191,17 @@ impl Hub {
     ) -> Result<DestinationView, HubError> {
         config.extend(connection.settings);
         let config = raw(&Value::Object(config))?;
-        let (filter, order, max_backlog) = (None, None, None);
-        let new = NewDestination { kind, name, config: &config, filter, order, start: Start::Now, max_backlog };
+        let new = NewDestination {
+            kind,
+            name,
+            config: &config,
+            filter: None,
+            order: None,
+            start: Start::Now,
+            max_backlog: None,
+            lane_policy: None,
+            keep_trying: None,
+        };
         Ok(self.create_destination(new).await?.view)
     }
 

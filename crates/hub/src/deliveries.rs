@@ -28,6 +28,15 @@ pub struct Delivery {
     pub attempts: Vec<AttemptRecord>,
 }
 
+impl Delivery {
+    /// How often it may have arrived before its last attempt, as far as attempts are kept: no answer came, and the far side
+    /// cannot tell repeats.
+    #[must_use]
+    pub fn may_have_repeated(&self) -> usize {
+        self.attempts.iter().skip(1).filter(|attempt| attempt.may_repeat).count()
+    }
+}
+
 /// A page of deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeliveryPage {

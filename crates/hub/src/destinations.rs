@@ -2,11 +2,12 @@
 //!
 //! Every change is made under one lock: saved first, then its loop stops and starts again from what was saved, so a change
 //! can never lose an event. Nothing here asks which kind a destination is: what differs is in its `Definition`. The loops
-//! are in `dispatch`, backlogs and resuming in `backlog`, test calls and previews in `tryout`, replays in `replay`, what
-//! became of events in `deliveries`.
+//! are in `dispatch`, backlogs and resuming in `backlog`, lanes that wait in `parked`, test calls and previews in `tryout`,
+//! replays in `replay`, what became of events in `deliveries`.
 
 use crate::alerts::Alert;
 use crate::config::Upstream;
+use crate::dispatch::breaker::Look;
 use crate::dispatch::budget::Budgets;
 use crate::dispatch::deliver::secret_texts;
 use crate::dispatch::figures::Figures;
@@ -19,7 +20,7 @@ use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::DestinationId;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::records::{
-    DEFAULT_MAX_BACKLOG, DestinationRecord, DestinationState, FilterVersion, Gap, LaneOrder, Start,
+    DEFAULT_KEEP_TRYING, DEFAULT_MAX_BACKLOG, DestinationRecord, DestinationState, FilterVersion, Gap, LaneOrder, Start,
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -36,6 +37,8 @@ const MAX_DESTINATIONS: usize = 200;
 /// Filters that are remembered by position; older ones hold for nothing that could still be delivered.
 const MAX_FILTERS: usize = 100;
 
+/// Longest time for which events are tried: as long as their attempts are kept.
+const MAX_KEEP_TRYING: Duration = Duration::from_secs(720 * 3600);
 /// Longest time that rotated secrets hold beside the fresh ones.
 const MAX_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
@@ -67,6 +70,37 @@ pub struct NewDestination<'a> {
     pub start: Start,
     /// So many events may wait for it; `None`: the default.
     pub max_backlog: Option<u64>,
+    /// What a lane does whose first event fails; `None`: it waits.
+    pub lane_policy: Option<LanePolicy>,
+    /// From its first failure on an event is tried for at least so long; `None`: the default.
+    pub keep_trying: Option<Duration>,
+}
+
+/// What a lane does whose first event fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LanePolicy {
+    /// It waits until that arrived or was given up.
+    Wait,
+    /// After so long since the first failure it goes on; the failed event is tried by itself. Whole seconds.
+    SkipAfter(Duration),
+}
+
+impl LanePolicy {
+    fn of(skip_after: Option<Duration>) -> LanePolicy {
+        skip_after.map_or(LanePolicy::Wait, LanePolicy::SkipAfter)
+    }
+
+    /// As it is kept, checked.
+    fn checked(self) -> Result<Option<Duration>, HubError> {
+        match self {
+            LanePolicy::Wait => Ok(None),
+            LanePolicy::SkipAfter(span) if (1..=MAX_KEEP_TRYING.as_secs()).contains(&span.as_secs()) => Ok(Some(span)),
+            LanePolicy::SkipAfter(_) => {
+                let detail = format!("1 to {} seconds", MAX_KEEP_TRYING.as_secs());
+                Err(HubError::refused(422, "/lane_policy/skip_after_s", &detail))
+            }
+        }
+    }
 }
 
 /// What to change; `None` stays as it is.
@@ -82,6 +116,10 @@ pub struct DestinationChange<'a> {
     pub order: Option<LaneOrder>,
     /// So many events may wait for it.
     pub max_backlog: Option<u64>,
+    /// What a lane does whose first event fails.
+    pub lane_policy: Option<LanePolicy>,
+    /// From its first failure on an event is tried for at least so long.
+    pub keep_trying: Option<Duration>,
 }
 
 /// A destination as it is shown.
@@ -111,6 +149,13 @@ pub struct DestinationView {
     pub behind: u64,
     /// Beyond so many it is switched off.
     pub max_backlog: u64,
+    /// What a lane does whose first event fails.
+    pub lane_policy: LanePolicy,
+    /// From its first failure on an event is tried for at least so long; when nothing was taken for so long, it is switched
+    /// off.
+    pub keep_trying: Duration,
+    /// Whether anybody is there; `None`: it is not served.
+    pub breaker: Option<Look>,
     /// What it was not told, or not in time; oldest first.
     pub gaps: Vec<Gap>,
     /// What a person must know about now.
@@ -269,6 +314,8 @@ impl Hub {
                 state_since: now,
                 max_backlog,
                 gaps: Vec::new(),
+                skip_after: new.lane_policy.unwrap_or(LanePolicy::Wait).checked()?,
+                keep_trying: check_keep_trying(new.keep_trying)?.unwrap_or(DEFAULT_KEEP_TRYING),
                 created_at: now,
             })
             .await?;
@@ -291,6 +338,10 @@ impl Hub {
             name.clone_into(&mut record.name);
         }
         record.max_backlog = check_max_backlog(change.max_backlog)?.unwrap_or(record.max_backlog);
+        record.keep_trying = check_keep_trying(change.keep_trying)?.unwrap_or(record.keep_trying);
+        if let Some(policy) = change.lane_policy {
+            record.skip_after = policy.checked()?;
+        }
         check_filter(change.filter.as_ref())?;
         if let Some(config) = change.config {
             let old = self.unseal(&record, definition)?;
@@ -429,6 +480,13 @@ impl Hub {
         Ok(())
     }
 
+    /// The same for one that was held: a lot may wait for it.
+    pub(crate) fn serve_gently(&self, record: &DestinationRecord) -> Result<(), HubError> {
+        let target = self.target(record)?;
+        self.destinations().dispatch.start(Target { gently: true, ..target });
+        Ok(())
+    }
+
     fn destination_kind(&self, kind: &str) -> Result<&'static Definition, HubError> {
         self.destinations().definition(kind).ok_or_else(|| {
             let kinds: Vec<&str> = self.destinations().definitions.iter().map(|known| known.kind).collect();
@@ -499,6 +557,9 @@ impl Hub {
             created_at: record.created_at,
             behind: standing.behind,
             max_backlog: record.max_backlog,
+            lane_policy: LanePolicy::of(record.skip_after),
+            keep_trying: record.keep_trying,
+            breaker: self.destinations().dispatch.breaker(record.id),
             gaps: record.gaps.clone(),
             alerts: self.alerts_of(record, standing),
         })
@@ -523,6 +584,9 @@ fn target(record: &DestinationRecord, opened: &Opened) -> Target {
     Target {
         id: record.id,
         order: record.order,
+        skip_after: record.skip_after,
+        keep_trying: record.keep_trying,
+        gently: false,
         filters: record.filters.clone(),
         destination: Arc::clone(&opened.destination),
         secrets: Arc::clone(&opened.secrets),
@@ -532,6 +596,17 @@ fn target(record: &DestinationRecord, opened: &Opened) -> Target {
 fn check_filter(filter: Option<&Filter>) -> Result<(), HubError> {
     let checked = filter.map_or(Ok(()), Filter::check);
     checked.map_err(|(pointer, detail)| HubError::refused(422, &format!("/filter{pointer}"), &detail))
+}
+
+/// In whole hours.
+fn check_keep_trying(given: Option<Duration>) -> Result<Option<Duration>, HubError> {
+    let most = MAX_KEEP_TRYING.as_secs() / 3600;
+    match given.map(|span| span.as_secs() / 3600) {
+        Some(hours) if !(1..=most).contains(&hours) => {
+            Err(HubError::refused(422, "/keep_trying_hours", &format!("1 to {most} hours")))
+        }
+        Some(_) | None => Ok(given),
+    }
 }
 
 /// From 1 on, and far from the end of numbers.

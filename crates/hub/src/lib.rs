@@ -25,6 +25,7 @@ pub mod keys;
 pub mod line;
 pub mod links;
 pub mod outbound;
+pub mod parked;
 mod proof_keys;
 mod pruning;
 pub mod rebuild;

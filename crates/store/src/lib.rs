@@ -414,15 +414,27 @@ pub trait Setup {
 pub trait Deliveries {
     /// Progress in every partition.
     fn progress(&self, destination: DestinationId) -> Answer<'_, Vec<Progress>>;
-    /// Lanes that wait, by position.
+    /// Events that wait, by position.
     fn parked(&self, destination: DestinationId, limit: usize) -> Answer<'_, Vec<Parked>>;
+    /// Lanes that wait, and events that their lanes went on without, by the position of the first event; page on with the
+    /// last one's position.
+    fn waiting_lanes(&self, destination: DestinationId, after: u64, limit: usize) -> Answer<'_, Vec<WaitingLane>>;
+    /// Events behind `after` and up to `last` with an attempt that gave them up, by position. A later attempt may have told
+    /// them all the same.
+    fn given_up(
+        &self,
+        destination: DestinationId,
+        after: u64,
+        last: u64,
+        limit: usize,
+    ) -> Answer<'_, Vec<(u64, EventId)>>;
     /// Whether a destination remembers anything.
     fn remembers(&self, destination: DestinationId) -> Answer<'_, bool>;
     /// What a destination remembers under a key.
     fn memory(&self, destination: DestinationId, key: Vec<u8>) -> Answer<'_, Option<Vec<u8>>>;
     /// Keeps the newest `keep` memories of each destination, in slices; answers how many were forgotten.
     fn prune_memories(&self, keep: usize) -> Answer<'_, u64>;
-    /// Saves progress, parked and unparked events, attempts and memories of several destinations together: all or nothing. Refused
+    /// Saves progress, parked, unparked and passed events, attempts and memories of several destinations together: all or nothing. Refused
     /// with 404 when a destination is gone, so that a late batch cannot bring it back.
     fn settle(&self, settlements: Vec<Settlement>) -> Answer<'_, ()>;
     /// Attempts, newest first; page on with the last one's number.

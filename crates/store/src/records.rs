@@ -10,6 +10,7 @@ use paidup_lifecycle::ids::{
 use paidup_lifecycle::observation::Environment;
 use paidup_lifecycle::snowflake::Snowflake;
 use paidup_lifecycle::time::Timestamp;
+use std::time::Duration;
 
 /// What a source received, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -402,6 +403,12 @@ pub struct DestinationRecord {
     pub max_backlog: u64,
     /// Its gaps, oldest first; at most the last one is open.
     pub gaps: Vec<Gap>,
+    /// A lane goes on without its first event when that has failed for so long; `None`: the lane waits. Whole seconds, at
+    /// least one.
+    pub skip_after: Option<Duration>,
+    /// From its first failure on an event is tried for at least so long, and a destination that takes nothing is served.
+    /// Whole seconds, at least one.
+    pub keep_trying: Duration,
     /// Since when it exists.
     pub created_at: Timestamp,
 }
@@ -440,6 +447,9 @@ impl DestinationRecord {
 
 /// Backlogs when nobody says: some days of a busy shop, and about a gigabyte of log.
 pub const DEFAULT_MAX_BACKLOG: u64 = 1_000_000;
+
+/// How long events are tried when nobody says: an outage from Friday evening to Monday evening loses nothing.
+pub const DEFAULT_KEEP_TRYING: Duration = Duration::from_secs(75 * 3600);
 
 closed_set! {
     /// What became of a gap.
@@ -551,6 +561,17 @@ pub struct Parked {
     pub last_error: Option<String>,
     /// A person asked for it (replay); it is delivered even when it was settled before.
     pub replay: bool,
+    /// When its lane went on without it; `None`: the lane waits for it.
+    pub passed_at: Option<Timestamp>,
+}
+
+/// A lane that waits, or an event that its lane went on without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingLane {
+    /// Its first event.
+    pub head: Parked,
+    /// How many parked events wait behind it.
+    pub behind: u64,
 }
 
 /// What one batch of deliveries came to.
@@ -564,6 +585,8 @@ pub struct Settlement {
     pub parked: Vec<Parked>,
     /// Removed.
     pub unparked: Vec<(u16, u64)>,
+    /// Parked events that their lanes went on without, by (partition, position), and when.
+    pub passed: Vec<(u16, u64, Timestamp)>,
     /// Appended.
     pub attempts: Vec<AttemptRecord>,
     /// Replaced by key, or forgotten.
@@ -579,6 +602,7 @@ impl Settlement {
             progress: Vec::new(),
             parked: Vec::new(),
             unparked: Vec::new(),
+            passed: Vec::new(),
             attempts: Vec::new(),
             memories: Vec::new(),
         }
@@ -620,6 +644,8 @@ pub struct AttemptRecord {
     pub state: DeliveryState,
     /// Why, and an excerpt of the answer (at most 500 bytes), never secrets.
     pub detail: Option<String>,
+    /// No answer came, and the far side cannot tell repeats: the next attempt may tell it twice.
+    pub may_repeat: bool,
 }
 
 /// An attempt in its place.

@@ -292,6 +292,11 @@ impl Destination for Intercom {
         Pace { concurrency: CONCURRENCY, coalesces: 1, timeout: TIMEOUT, settle_each: true }
     }
 
+    /// Contacts are written as they should be, and of two events with the same name, person and second one is ignored.
+    fn tells_repeats(&self) -> bool {
+        true
+    }
+
     fn check(&self, moment: Moment) -> Option<Box<dyn Check>> {
         Some(Box::new(SetUpCheck::new(Arc::clone(&self.desk), self.desk.sample(), moment.now)))
     }

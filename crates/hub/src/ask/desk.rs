@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 const A_MINUTE: u32 = 3_000;
 /// Five different objects that fail are a store that is down. From then on it gets one call at a time, once a minute at
 /// last, and what waits is left as it is.
-const PATIENCE: Patience = Patience { failures: 5, failing_for: Duration::ZERO, many: 5 };
+const PATIENCE: Patience = Patience { failures: 5, failing_for: Duration::ZERO, many: 5, full: 1 };
 /// A store that asks to be left alone is, ...
 const MAX_HOLD: Duration = Duration::from_secs(3_600);
 /// ... and when it does not say how long, for this long.
@@ -182,8 +182,8 @@ impl Desk {
             return Err(Wait::Held(until));
         }
         state.held_until = None;
-        let is_probe = match state.breaker.permit(now) {
-            Permit::Freely => false,
+        let is_probe = match state.breaker.permit(now, 0) {
+            Permit::Freely | Permit::UpTo(..) => false,
             Permit::Probe => true,
             Permit::NotBefore(at) => return Err(Wait::Held(at)),
             Permit::AwaitProbe => return Err(Wait::Held(now.plus(PROBE))),
@@ -232,7 +232,7 @@ impl Leave {
         let State { breaker, held_until, standing, .. } = &mut *state;
         match heard {
             Heard::Answer => {
-                breaker.succeeded();
+                breaker.succeeded(now);
                 *standing = Standing { answered_at: Some(now), ..Standing::default() };
             }
             Heard::Busy(wish, detail) => {

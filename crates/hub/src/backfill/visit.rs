@@ -8,6 +8,7 @@ use paidup_destinations::{Memory, Moment, Refresh, Verdict};
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::observation::Environment;
 use paidup_lifecycle::time::Timestamp;
+use paidup_store::records::DEFAULT_KEEP_TRYING;
 use std::time::Duration;
 
 /// So many failed attempts at one customer, some five minutes in all; then the next one has its turn.
@@ -111,7 +112,7 @@ fn next_try(
     if !counts {
         return Some(retry::after_refusal(now, after, chance));
     }
-    match retry::after_failure(tries, begun, now, after, chance) {
+    match retry::after_failure(tries, begun, now, DEFAULT_KEEP_TRYING, after, chance) {
         Next::TryAt(at) => Some(at),
         Next::GiveUp => None,
     }

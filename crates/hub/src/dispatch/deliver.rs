@@ -51,6 +51,21 @@ impl Talk {
         Talk { verdict: Err(String::new()), status: None, excerpt: None, failure: None, is_page: false, memory: None }
     }
 
+    /// Whether the last call may have been acted on although no answer came.
+    #[must_use]
+    pub fn is_unclear(&self) -> bool {
+        match self.failure {
+            Some(CallFailure::TimedOut | CallFailure::ConnectionLost | CallFailure::BadAnswer) => true,
+            Some(
+                CallFailure::NotConnected
+                | CallFailure::AddressRefused
+                | CallFailure::NameNotFound
+                | CallFailure::TlsFailed,
+            )
+            | None => false,
+        }
+    }
+
     /// Notes what the last call was answered.
     fn hear(&mut self, answer: &Answer, secrets: &[String]) {
         (self.status, self.excerpt, self.failure, self.is_page) = (None, None, None, false);
@@ -60,8 +75,10 @@ impl Talk {
                 self.status = Some(response.status().as_u16());
                 self.is_page = is_page(response);
                 if !response.status().is_success() && !body.is_empty() {
-                    let text = String::from_utf8_lossy(&body[..body.len().min(4 * MAX_EXCERPT)]);
-                    self.excerpt = Some(excerpt(&text, secrets));
+                    self.excerpt = Some(match packed(response.headers()) {
+                        Some(coding) => format!("(a body packed by {coding}, which is not unpacked)"),
+                        None => excerpt(&String::from_utf8_lossy(&body[..body.len().min(4 * MAX_EXCERPT)]), secrets),
+                    });
                 }
             }
             Answer::Failed(failure) => {
@@ -177,6 +194,13 @@ fn masked(verdict: Verdict, secrets: &[String]) -> Verdict {
         Verdict::SwitchOff(reason) => Verdict::SwitchOff(hide(reason)),
         Verdict::Skip(reason) => Verdict::Skip(hide(reason)),
     }
+}
+
+/// How a body is packed. It stays so: who unpacks what strangers send can be made to unpack without end.
+fn packed(headers: &http::HeaderMap) -> Option<String> {
+    let coding = headers.get(http::header::CONTENT_ENCODING)?.to_str().unwrap_or("something odd");
+    let word: String = coding.chars().filter(|letter| letter.is_ascii_graphic()).take(20).collect();
+    Some(word).filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case("identity"))
 }
 
 /// At most [`MAX_EXCERPT`] bytes of `text`, on one line, without secrets.
@@ -295,6 +319,24 @@ mod tests {
             assert_eq!(excerpt(text, &secrets), expected, "{name}");
         }
         assert_eq!(excerpt(&"ä".repeat(1_000), &secrets).len(), MAX_EXCERPT);
+    }
+
+    #[test]
+    fn a_packed_body_is_named_and_stays_packed() {
+        for (coding, expected) in [
+            ("gzip", "(a body packed by gzip, which is not unpacked)"),
+            ("br, zstd", "(a body packed by br,zstd, which is not unpacked)"),
+            ("a-very-long-word-that-says-nothing", "(a body packed by a-very-long-word-tha, which is not unpacked)"),
+            ("identity", "\u{fffd}  and more"),
+        ] {
+            let response = http::Response::builder().status(500).header("content-encoding", coding);
+            let mut talk = Talk::begun();
+            talk.hear(
+                &Answer::Response(response.body(bytes::Bytes::from_static(b"\x1f\x8b\x08 and more")).unwrap()),
+                &[],
+            );
+            assert_eq!((talk.status, talk.excerpt.as_deref()), (Some(500), Some(expected)), "{coding}");
+        }
     }
 
     #[test]

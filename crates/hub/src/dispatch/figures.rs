@@ -23,6 +23,8 @@ pub struct Figures {
     delivered: Family<ByDestination, Counter>,
     failed: Family<ByDestination, Counter>,
     retried: Family<ByDestination, Counter>,
+    passed: Family<ByDestination, Counter>,
+    may_repeat: Family<ByDestination, Counter>,
     in_flight: Family<ByDestination, Gauge>,
     waiting: Family<ByDestination, Gauge>,
     parked: Family<ByDestination, Gauge>,
@@ -45,6 +47,8 @@ impl Default for Figures {
             delivered: Family::default(),
             failed: Family::default(),
             retried: Family::default(),
+            passed: Family::default(),
+            may_repeat: Family::default(),
             in_flight: Family::default(),
             waiting: Family::default(),
             parked: Family::default(),
@@ -63,6 +67,9 @@ impl Figures {
         registry.register("deliveries", "Events that arrived", figures.delivered.clone());
         registry.register("deliveries_failed", "Events that were given up", figures.failed.clone());
         registry.register("deliveries_retried", "Attempts that failed and are repeated", figures.retried.clone());
+        registry.register("deliveries_passed", "Events that their lanes went on without", figures.passed.clone());
+        let help = "Deliveries that may have arrived twice: tried again although no answer had come";
+        registry.register("deliveries_may_repeat", help, figures.may_repeat.clone());
         registry.register("deliveries_in_flight", "Attempts under way", figures.in_flight.clone());
         registry.register("deliveries_waiting", "Events that are not settled yet", figures.waiting.clone());
         registry.register(
@@ -91,6 +98,8 @@ impl Figures {
             delivered: self.delivered.get_or_create_owned(&label),
             failed: self.failed.get_or_create_owned(&label),
             retried: self.retried.get_or_create_owned(&label),
+            passed: self.passed.get_or_create_owned(&label),
+            may_repeat: self.may_repeat.get_or_create_owned(&label),
             in_flight: self.in_flight.get_or_create_owned(&label),
             waiting: self.waiting.get_or_create_owned(&label),
             parked: self.parked.get_or_create_owned(&label),
@@ -109,7 +118,7 @@ impl Figures {
     /// A destination is no more.
     pub fn forget(&self, id: DestinationId) {
         let label = ByDestination { destination: id.to_string() };
-        for counters in [&self.delivered, &self.failed, &self.retried] {
+        for counters in [&self.delivered, &self.failed, &self.retried, &self.passed, &self.may_repeat] {
             counters.remove(&label);
         }
         for gauges in [&self.in_flight, &self.waiting, &self.parked, &self.breaker_open, &self.served, &self.behind] {
@@ -125,6 +134,8 @@ pub struct Gauges {
     pub(super) delivered: Counter,
     pub(super) failed: Counter,
     pub(super) retried: Counter,
+    pub(super) passed: Counter,
+    pub(super) may_repeat: Counter,
     pub(super) served: Gauge,
     in_flight: Gauge,
     waiting: Gauge,

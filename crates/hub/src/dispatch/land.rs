@@ -3,9 +3,9 @@
 use super::deliver::{Talk, explain, millis};
 use super::retry::{self, Next};
 use super::run::Dispatcher;
-use super::settle::Taken;
+use super::settle::{Place, Taken};
 use paidup_destinations::{Reason, Verdict};
-use paidup_lifecycle::ids::CustomerId;
+use paidup_lifecycle::ids::{CustomerId, EventId};
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::StoreError;
 use paidup_store::records::{AttemptRecord, DeliveryState, DestinationState};
@@ -45,6 +45,8 @@ struct Attempt {
     at: Timestamp,
     duration_ms: u32,
     status: Option<u16>,
+    /// It may have arrived, and the far side cannot tell a repeat.
+    may_repeat: bool,
 }
 
 /// A failure that may pass.
@@ -57,7 +59,7 @@ struct Failure {
 impl Dispatcher {
     pub(super) fn land(&mut self, landed: Landed, now: Timestamp) {
         let Landed { taken, started, took, outcome } = landed;
-        let mut attempt = Attempt { at: started, duration_ms: millis(took), status: None };
+        let mut attempt = Attempt { at: started, duration_ms: millis(took), status: None, may_repeat: false };
         let (talk, about) = match outcome {
             Outcome::Talked { talk, about } => (talk, about),
             Outcome::Gone(gone) => return self.land_without(&taken, &gone, &attempt, now),
@@ -67,6 +69,7 @@ impl Dispatcher {
             }
         };
         attempt.status = talk.status;
+        attempt.may_repeat = talk.is_unclear() && !self.target.destination.tells_repeats();
         self.gauges.took(took);
         if let Some(memory) = talk.memory {
             self.remember(about, memory);
@@ -75,18 +78,18 @@ impl Dispatcher {
         let words = |reason: &Reason| explain(&reason.0, excerpt.as_deref());
         match talk.verdict {
             Err(poison) => self.land_poison(&taken, &attempt, &poison, now),
-            Ok(Verdict::Delivered) => self.land_delivered(&taken, &attempt),
+            Ok(Verdict::Delivered) => self.land_delivered(&taken, &attempt, now),
             Ok(Verdict::Skip(_)) => {
                 self.breaker.unclear(now);
                 taken.iter().for_each(|one| self.book.settle(one.position));
             }
             // One of several may be the reason: each is asked for alone.
             Ok(Verdict::GiveUp(_)) if taken.len() > 1 => {
-                self.alive();
+                self.alive(now);
                 self.put_back(&taken, now, true, now);
             }
             Ok(Verdict::GiveUp(reason)) => {
-                self.alive();
+                self.alive(now);
                 taken.iter().for_each(|one| self.give_up(one, &attempt, words(&reason)));
             }
             Ok(Verdict::Retry { after, counts, reason }) => {
@@ -105,23 +108,29 @@ impl Dispatcher {
     }
 
     /// Answered, whatever the answer: somebody is there.
-    fn alive(&mut self) {
+    fn alive(&mut self, now: Timestamp) {
         self.poisoned = 0;
-        if self.breaker.succeeded() {
+        if self.breaker.succeeded(now) {
             tracing::info!(destination.id = %self.target.id, "the destination answers again");
         }
     }
 
-    fn land_delivered(&mut self, taken: &[Taken], attempt: &Attempt) {
-        self.alive();
+    fn land_delivered(&mut self, taken: &[Taken], attempt: &Attempt, now: Timestamp) {
+        self.alive(now);
         for one in taken {
             self.gauges.delivered.inc();
-            self.note(one, attempt, DeliveryState::Delivered, None);
+            let detail =
+                one.passed_at.map(|at| format!("out of its lane's order: the lane went on without it at {at}"));
+            self.note(one, attempt, DeliveryState::Delivered, detail);
             self.book.settle(one.position);
         }
     }
 
     fn land_failed(&mut self, taken: &[Taken], attempt: &Attempt, failure: &Failure, now: Timestamp) {
+        let keep_trying = self.target.keep_trying;
+        if attempt.may_repeat {
+            self.gauges.may_repeat.inc_by(taken.len() as u64);
+        }
         if failure.counts {
             for one in taken {
                 self.gauges.retried.inc();
@@ -132,7 +141,7 @@ impl Dispatcher {
         } else {
             self.breaker.unclear(now);
         }
-        if failure.counts && self.breaker.is_hopeless(now, retry::KEEP_TRYING) {
+        if failure.counts && self.breaker.is_hopeless(now, keep_trying) {
             return self.land_hopeless(taken, attempt, failure, now);
         }
         // A dead destination uses up nobody's attempts and gets nobody parked.
@@ -146,9 +155,9 @@ impl Dispatcher {
         let chance = self.draw();
         for one in taken {
             let first = one.first_failed_at.unwrap_or(now);
-            let counts = failure.counts || retry::is_late(first, now);
+            let counts = failure.counts || retry::is_late(first, now, keep_trying);
             let next = if counts {
-                retry::after_failure(one.attempts.saturating_add(1), first, now, failure.after, chance)
+                retry::after_failure(one.attempts.saturating_add(1), first, now, keep_trying, failure.after, chance)
             } else {
                 Next::TryAt(retry::after_refusal(now, failure.after, chance))
             };
@@ -161,7 +170,7 @@ impl Dispatcher {
                     self.book.retry(one.position, now, at, counts, failure.why.clone());
                 }
                 Next::GiveUp => {
-                    let hours = retry::KEEP_TRYING.as_secs() / 3600;
+                    let hours = keep_trying.as_secs() / 3600;
                     self.give_up(one, attempt, format!("given up after {hours} hours; {}", failure.why));
                 }
             }
@@ -175,7 +184,7 @@ impl Dispatcher {
             self.note(one, attempt, DeliveryState::Retrying, Some(failure.why.clone()));
         }
         self.put_back(taken, now, false, now);
-        let hours = retry::KEEP_TRYING.as_secs() / 3600;
+        let hours = self.target.keep_trying.as_secs() / 3600;
         let why = format!("nothing was taken for {hours} hours; the last failure: {}", failure.why);
         self.halted = Some((DestinationState::SwitchedOff, why));
     }
@@ -223,7 +232,31 @@ impl Dispatcher {
             status: attempt.status,
             state,
             detail,
+            may_repeat: attempt.may_repeat,
         });
+    }
+
+    /// A person gives up the event that its lane waits for. Answers how it stood.
+    pub(super) fn give_up_by_hand(&mut self, position: u64, event_id: EventId, why: String, now: Timestamp) -> Place {
+        let place = self.book.place(position);
+        if let Place::First { attempts } = place {
+            self.gauges.failed.inc();
+            tracing::info!(destination.id = %self.target.id, event.id = %event_id, "event given up by hand");
+            self.book.note(AttemptRecord {
+                partition: self.partition(),
+                position,
+                event_id,
+                attempt: attempts.max(1),
+                at: now,
+                duration_ms: 0,
+                status: None,
+                state: DeliveryState::Failed,
+                detail: Some(why),
+                may_repeat: false,
+            });
+            self.book.settle(position);
+        }
+        place
     }
 
     fn draw(&self) -> u64 {

@@ -30,7 +30,9 @@ impl Lane {
         name.try_into().map_or_else(|_| Lane::alone(position), Lane)
     }
 
-    fn alone(position: u64) -> Lane {
+    /// A lane that holds one event only.
+    #[must_use]
+    pub fn alone(position: u64) -> Lane {
         Lane(u128::from(position).to_be_bytes())
     }
 }
@@ -166,6 +168,25 @@ impl Lanes {
             }
         }
         self.list(lane);
+    }
+
+    /// A lane goes on without an event, which waits by itself from then on. Answers its new lane; `None`: it is in flight,
+    /// not there, or alone already.
+    pub fn pass(&mut self, lane: Lane, position: u64) -> Option<Lane> {
+        let alone = Lane::alone(position);
+        let queue = self.lanes.get(&lane).filter(|_| lane != alone)?;
+        let index = queue.places.iter().position(|(place, _)| *place == position)?;
+        if index < queue.flying {
+            return None;
+        }
+        self.unlist(lane);
+        let not_before = self.lanes.get_mut(&lane)?.places.remove(index)?.1;
+        if self.lanes.get(&lane).is_some_and(|queue| queue.places.is_empty()) {
+            self.lanes.remove(&lane);
+        }
+        self.list(lane);
+        self.insert(alone, position, not_before);
+        Some(alone)
     }
 
     /// The place of the lane's first event.
@@ -310,6 +331,25 @@ mod tests {
         lanes.put_back(lane(1), 1, at(5_000));
         lanes.hasten(lane(1), 2);
         assert_eq!(positions(lanes.take(at(0), 1, |_| true)), [1]);
+    }
+
+    #[test]
+    fn a_lane_goes_on_without_an_event_that_is_passed() {
+        let mut lanes = filled(&[(1, 1), (1, 2), (1, 3), (2, 4)]);
+        assert_eq!(positions(lanes.take(at(0), 1, |_| true)), [1]);
+        assert_eq!(lanes.pass(lane(1), 1), None, "in flight");
+        lanes.put_back(lane(1), 1, at(5_000));
+        assert_eq!(lanes.pass(lane(1), 1), Some(Lane::alone(1)));
+        assert_eq!((lanes.pass(lane(1), 1), lanes.pass(Lane::alone(1), 1)), (None, None), "once");
+        assert_eq!(lanes.not_before(Lane::alone(1), 1), Some(at(5_000)));
+        assert_eq!(positions(lanes.take(at(0), 1, |_| true)), [2]);
+        // One in the middle, while the lane's first is in flight.
+        assert_eq!(lanes.pass(lane(1), 3), Some(Lane::alone(3)));
+        assert_eq!(positions(lanes.take(at(0), 9, |_| true)), [3, 4]);
+        lanes.settle(lane(1), 2);
+        assert_eq!(positions(lanes.take(at(5_000), 9, |_| true)), [1]);
+        lanes.settle(Lane::alone(1), 1);
+        assert_eq!((lanes.ready(at(9_000)), lanes.next_due()), (0, None));
     }
 
     #[test]

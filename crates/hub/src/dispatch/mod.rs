@@ -28,6 +28,7 @@ pub(crate) use memories::{IN_DATABASE as MEMORIES_KEPT, kept as memory_kept};
 use crate::clock::{Chance, Clock};
 use crate::outbound::Outbound;
 use crate::recent::Recent;
+use breaker::{Breaker, Look};
 use budget::Budgets;
 use figures::Figures;
 use futures_util::FutureExt;
@@ -81,6 +82,12 @@ pub struct Target {
     pub id: DestinationId,
     /// What must stay in order.
     pub order: LaneOrder,
+    /// A lane goes on without an event that has failed for so long; `None`: it waits.
+    pub skip_after: Option<Duration>,
+    /// From its first failure on an event is tried for at least so long, and the destination is served while it takes nothing.
+    pub keep_trying: Duration,
+    /// Begins with a few calls at a time: it was held or switched off, and a lot may wait for it.
+    pub gently: bool,
     /// What it wants, by version.
     pub filters: Vec<FilterVersion>,
     /// How to speak to it.
@@ -126,6 +133,7 @@ struct Running {
     stop: CancellationToken,
     orders: mpsc::Sender<Order>,
     ended: JoinHandle<()>,
+    breaker: Arc<Mutex<Look>>,
 }
 
 impl Dispatch {
@@ -155,9 +163,16 @@ impl Dispatch {
         for guess in target.destination.budgets() {
             self.port.budgets.lock().guess(&guess);
         }
-        let supervised = supervise(Arc::clone(&self.port), target, stop.clone(), given, self.halts.clone());
-        let ended = self.tasks.spawn(supervised);
-        self.running.lock().insert(id, Running { stop, orders, ended });
+        let breaker = Arc::new(Mutex::new(Breaker::default().look()));
+        let (port, shown, halts) = (Arc::clone(&self.port), Arc::clone(&breaker), self.halts.clone());
+        let ended = self.tasks.spawn(supervise(port, target, stop.clone(), given, halts, shown));
+        self.running.lock().insert(id, Running { stop, orders, ended, breaker });
+    }
+
+    /// How a destination's breaker stands; `None`: it is not served.
+    #[must_use]
+    pub fn breaker(&self, id: DestinationId) -> Option<Look> {
+        self.running.lock().get(&id).map(|running| *running.breaker.lock())
     }
 
     /// Stops a destination's loop: what is in flight may finish for a while, and everything is saved.
@@ -187,12 +202,14 @@ async fn supervise(
     stop: CancellationToken,
     mut orders: mpsc::Receiver<Order>,
     halts: mpsc::UnboundedSender<Halt>,
+    shown: Arc<Mutex<Look>>,
 ) {
     let (id, target) = (target.id, Arc::new(target));
     let gauges = port.figures.of(id);
     gauges.served.set(1);
     while !stop.is_cancelled() {
-        let run = Dispatcher::new(Arc::clone(&port), Arc::clone(&target), PARTITION).run(&stop, &mut orders);
+        let run = Dispatcher::new(Arc::clone(&port), Arc::clone(&target), PARTITION, Arc::clone(&shown));
+        let run = run.run(&stop, &mut orders);
         match AssertUnwindSafe(run).catch_unwind().await {
             Ok(None) => break,
             Ok(Some((state, reason))) => {

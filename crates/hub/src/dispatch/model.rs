@@ -1,11 +1,11 @@
 //! The book against a model: random interleavings of reading, taking, answers, time, saves that fail and crashes.
 //!
-//! After every step: no lane has two deliveries in flight, nothing starts before what is earlier in its lane is done, and
-//! what was saved accounts for every event. After all steps and a quiet end: everything that was wanted was delivered or
+//! After every step: no lane has two deliveries in flight, nothing starts before what is earlier in its lane is done (but for
+//! what its lane went on without, no sooner than the policy says and on record), and what was saved accounts for every event. After all steps and a quiet end: everything that was wanted was delivered or
 //! given up, and the saved progress is one cursor at the end of the log.
 
 use super::lanes::Lane;
-use super::settle::{Book, OnWire, Taken};
+use super::settle::{self, Book, OnWire, Taken};
 use super::window::Window;
 use paidup_destinations::LoggedEvent;
 use paidup_lifecycle::event::EventType;
@@ -37,6 +37,8 @@ enum Step {
     SaveFails,
     Crash,
     Replay(usize),
+    Pass,
+    GiveUp(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +48,18 @@ enum Landing {
     PutBack { alone: bool },
 }
 
+/// What the destination says about its lanes.
+#[derive(Debug, Clone, Copy)]
+struct Policy {
+    order: LaneOrder,
+    skip_after: Option<Duration>,
+}
+
+const WAIT: Policy = Policy { order: LaneOrder::Purchase, skip_after: None };
+
 struct World {
     log: Vec<Place>,
+    policy: Policy,
     book: Book,
     flights: Vec<Vec<Taken>>,
     now: Timestamp,
@@ -57,6 +69,9 @@ struct World {
     done: BTreeSet<u64>,
     /// The same, since the last crash, without replays.
     done_now: BTreeSet<u64>,
+    /// First failures of what is not done, and what lanes went on without, as far as that was not lost in a crash.
+    failed: BTreeMap<u64, Timestamp>,
+    passed: BTreeSet<u64>,
 }
 
 fn logged(log: &[Place], position: u64) -> LoggedEvent {
@@ -69,17 +84,19 @@ fn logged(log: &[Place], position: u64) -> LoggedEvent {
     LoggedEvent { partition: 0, position, event: Arc::new(event), json: bytes::Bytes::new() }
 }
 
-fn open(saved: &Progress, rows: &BTreeMap<u64, Parked>) -> Book {
-    Book::open(DESTINATION, 0, LaneOrder::Purchase, saved, rows.values().cloned().collect())
+fn open(policy: Policy, saved: &Progress, rows: &BTreeMap<u64, Parked>) -> Book {
+    let book = Book::open(DESTINATION, 0, policy.order, saved, rows.values().cloned().collect());
+    book.skipping_after(policy.skip_after)
 }
 
 impl World {
-    fn new(log: Vec<Place>) -> World {
+    fn new(log: Vec<Place>, policy: Policy) -> World {
         let saved = Progress::at(0, 0);
         let rows = BTreeMap::new();
-        let book = open(&saved, &rows);
-        let (now, done) = (Timestamp::default(), BTreeSet::new());
-        World { log, book, flights: Vec::new(), now, saved, rows, done_now: done.clone(), done }
+        let book = open(policy, &saved, &rows);
+        let (now, flights, done, failed) = (Timestamp::default(), Vec::new(), BTreeSet::new(), BTreeMap::new());
+        let (done_now, passed) = (done.clone(), done.clone());
+        World { log, policy, book, flights, now, saved, rows, done_now, done, failed, passed }
     }
 
     fn step(&mut self, step: Step) {
@@ -117,7 +134,20 @@ impl World {
             Step::Crash => {
                 self.flights.clear();
                 self.done_now.clear();
-                self.book = open(&self.saved, &self.rows);
+                self.book = open(self.policy, &self.saved, &self.rows);
+                let failed = self.rows.values().filter(|row| row.attempts > 0);
+                self.failed = failed.map(|row| (row.position, row.parked_at)).collect();
+                let passed = self.rows.values().filter(|row| row.passed_at.is_some());
+                self.passed = passed.map(|row| row.position).collect();
+            }
+            Step::Pass => self.pass(),
+            Step::GiveUp(which) => {
+                let position = which as u64 % self.log.len() as u64 + 1;
+                if let settle::Place::First { .. } = self.book.place(position) {
+                    let flies = self.flights.iter().flatten().any(|taken| taken.position == position);
+                    assert!(!flies, "{position} was given up in flight");
+                    self.land_done(position);
+                }
             }
             Step::Replay(which) => {
                 let position = which as u64 % self.log.len() as u64 + 1;
@@ -137,6 +167,19 @@ impl World {
         }
     }
 
+    /// Nothing is passed before its time, or while an attempt is under way.
+    fn pass(&mut self) {
+        for event_id in self.book.pass(self.now) {
+            let position =
+                (1..=self.log.len() as u64).find(|place| EventId::derive(&[&place.to_be_bytes()]) == event_id);
+            let position = position.expect("an event of the log");
+            let due = self.failed.get(&position).zip(self.policy.skip_after).map(|(at, span)| at.plus(span));
+            assert!(due.is_some_and(|at| at <= self.now), "{position} was passed, due at {due:?}");
+            assert!(!self.flights.iter().flatten().any(|taken| taken.position == position), "{position} was in flight");
+            assert!(self.passed.insert(position), "{position} was passed twice");
+        }
+    }
+
     fn fly(&mut self, taken: Vec<Taken>) {
         for (index, event) in taken.iter().enumerate() {
             let same = |other: &Taken| other.lane == event.lane;
@@ -147,7 +190,8 @@ impl World {
                 let (lane, wanted) = self.log[earlier as usize - 1];
                 let before = wanted && Lane([lane; 16]) == event.lane;
                 let settled = self.done.contains(&earlier) || with_it.contains(&earlier);
-                assert!(!before || settled, "{} started before {earlier}", event.position);
+                let excused = self.passed.contains(&earlier) || self.passed.contains(&event.position);
+                assert!(!before || settled || excused, "{} started before {earlier}", event.position);
             }
         }
         if !taken.is_empty() {
@@ -158,17 +202,22 @@ impl World {
     fn land(&mut self, taken: &Taken, landing: Landing) {
         let position = taken.position;
         match landing {
-            Landing::Done => {
-                self.book.settle(position);
-                self.done.insert(position);
-                self.done_now.insert(position);
-            }
+            Landing::Done => self.land_done(position),
             Landing::Retry { counts, after } => {
+                self.failed.entry(position).or_insert(self.now);
                 let at = self.now.plus(Duration::from_millis(after));
                 self.book.retry(position, self.now, at, counts, "failed".into());
             }
             Landing::PutBack { alone } => self.book.put_back(position, self.now, alone),
         }
+    }
+
+    fn land_done(&mut self, position: u64) {
+        self.book.settle(position);
+        self.done.insert(position);
+        self.done_now.insert(position);
+        self.failed.remove(&position);
+        self.passed.remove(&position);
     }
 
     fn save(&mut self, settlement: Settlement) {
@@ -178,6 +227,13 @@ impl World {
         for row in settlement.parked {
             self.rows.insert(row.position, row);
         }
+        for (_, position, at) in settlement.passed {
+            if let Some(row) = self.rows.get_mut(&position) {
+                row.passed_at = Some(at);
+            }
+        }
+        let recorded = |position: &u64| self.rows.get(position).is_some_and(|row| row.passed_at.is_some());
+        assert!(self.passed.iter().all(recorded), "passed without a record");
         if let Some(progress) = settlement.progress.into_iter().next() {
             self.saved = progress;
         }
@@ -199,6 +255,7 @@ impl World {
     fn finish(&mut self) {
         for _ in 0..10 * self.log.len() + 10 {
             self.step(Step::Wait(100_000));
+            self.step(Step::Pass);
             self.step(Step::Read(5));
             self.step(Step::Take(2));
             self.step(Step::Land(0, Landing::Done));
@@ -235,7 +292,15 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::SaveFails),
         1 => Just(Step::Crash),
         1 => any::<usize>().prop_map(Step::Replay),
+        3 => Just(Step::Pass),
+        1 => any::<usize>().prop_map(Step::GiveUp),
     ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let order = prop_oneof![4 => Just(LaneOrder::Purchase), 1 => Just(LaneOrder::None)];
+    (order, prop::option::of(0_u64..6_000))
+        .prop_map(|(order, skip_after)| Policy { order, skip_after: skip_after.map(Duration::from_millis) })
 }
 
 proptest! {
@@ -243,9 +308,10 @@ proptest! {
     #[test]
     fn nothing_is_lost_and_lanes_keep_their_order(
         log in prop::collection::vec((0_u8..4, prop::bool::weighted(0.8)), 1..25),
+        policy in policy(),
         steps in prop::collection::vec(step(), 0..150),
     ) {
-        let mut world = World::new(log);
+        let mut world = World::new(log, policy);
         for step in steps {
             world.step(step);
         }
@@ -254,9 +320,92 @@ proptest! {
 }
 
 fn world_with(lanes: &[u8]) -> World {
-    let mut world = World::new(lanes.iter().map(|lane| (*lane, true)).collect());
+    with_policy(lanes, WAIT)
+}
+
+fn with_policy(lanes: &[u8], policy: Policy) -> World {
+    let mut world = World::new(lanes.iter().map(|lane| (*lane, true)).collect(), policy);
     world.step(Step::Read(lanes.len()));
     world
+}
+
+/// Tries the events in log order, each failing or not, and answers which were tried.
+fn tried(world: &mut World, landing: impl Fn(u64) -> Landing) -> Vec<u64> {
+    let mut tried = Vec::new();
+    loop {
+        let before = world.flights.len();
+        world.step(Step::Take(1));
+        if world.flights.len() == before {
+            return tried;
+        }
+        let position = world.flights[before][0].position;
+        tried.push(position);
+        world.step(Step::Land(before, landing(position)));
+    }
+}
+
+#[test]
+fn a_lane_goes_on_without_its_head_when_its_time_has_come_also_after_a_restart() {
+    let policy = Policy { skip_after: Some(Duration::from_secs(60)), ..WAIT };
+    let mut world = with_policy(&[1, 1, 1, 2], policy);
+    let fails = |position| if position == 1 { Landing::Retry { counts: true, after: 50_000 } } else { Landing::Done };
+    assert_eq!(tried(&mut world, fails), [1, 4]);
+    assert_eq!(world.book.next_pass(), Some(world.now.plus(Duration::from_secs(60))));
+    world.step(Step::Wait(50_000));
+    world.step(Step::Pass);
+    assert_eq!(tried(&mut world, fails), [1]);
+    world.step(Step::Advance { standing: false });
+    world.step(Step::Save);
+    world.step(Step::Crash);
+    world.step(Step::Wait(9_999));
+    world.step(Step::Pass);
+    assert_eq!(tried(&mut world, fails), [0; 0]);
+    world.step(Step::Wait(1));
+    world.step(Step::Pass);
+    assert_eq!(tried(&mut world, fails), [2, 3]);
+    // On record, and out of its lane for good.
+    world.step(Step::Save);
+    world.step(Step::Crash);
+    let row = &world.rows[&1];
+    assert_eq!((row.passed_at, row.attempts, row.lane.as_slice()), (Some(world.now), 2, &[1; 16][..]));
+    assert_eq!(world.book.place(1), settle::Place::First { attempts: 2 });
+    assert_eq!(world.book.next_pass(), None);
+    world.finish();
+}
+
+#[test]
+fn a_head_that_goes_now_is_waited_for_a_last_time() {
+    let policy = Policy { skip_after: Some(Duration::from_secs(60)), ..WAIT };
+    let mut world = with_policy(&[1, 1], policy);
+    let fails = |_| Landing::Retry { counts: true, after: 30_000 };
+    assert_eq!(tried(&mut world, fails), [1]);
+    // An hour in which nothing could be tried.
+    world.step(Step::Wait(3_600_000));
+    world.step(Step::Pass);
+    assert!(world.passed.is_empty(), "it may go now");
+    world.step(Step::Take(1));
+    world.step(Step::Pass);
+    assert!(world.passed.is_empty(), "it is under way");
+    world.step(Step::Land(0, fails(1)));
+    world.step(Step::Pass);
+    assert_eq!(world.passed, BTreeSet::from([1]));
+    assert_eq!(tried(&mut world, |_| Landing::Done), [2]);
+    world.finish();
+}
+
+#[test]
+fn a_person_frees_a_lane_of_its_head_only_while_that_waits() {
+    let mut world = with_policy(&[1, 1, 2], WAIT);
+    world.step(Step::Take(1));
+    assert_eq!(world.book.place(1), settle::Place::InFlight);
+    world.step(Step::Land(0, Landing::Retry { counts: true, after: 60_000 }));
+    let first = EventId::derive(&[&1_u64.to_be_bytes()]);
+    assert_eq!(world.book.place(1), settle::Place::First { attempts: 1 });
+    assert_eq!((world.book.place(2), world.book.place(9)), (settle::Place::Behind(first), settle::Place::Absent));
+    world.step(Step::GiveUp(0));
+    assert_eq!(world.book.place(1), settle::Place::Absent);
+    assert_eq!(tried(&mut world, |_| Landing::Done), [2, 3]);
+    world.finish();
 }
 
 #[test]
@@ -304,7 +453,7 @@ fn an_attempt_that_hangs_is_parked_after_two_seconds_unless_it_waits_for_a_budge
 fn a_wide_gap_parks_what_holds_the_cursor() {
     let mut log: Vec<Place> = vec![(1, true)];
     log.resize(10_001, (2, false));
-    let mut world = World::new(log);
+    let mut world = World::new(log, WAIT);
     world.book.read(logged(&world.log, 1), true);
     for position in 2..=10_000 {
         world.book.read(logged(&world.log, position), false);

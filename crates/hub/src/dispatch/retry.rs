@@ -2,7 +2,7 @@
 //!
 //! Delays grow by a table and are drawn from nearly all of the step ("full jitter"), so that events which failed
 //! together do not come back together. A delivery is given up by time, not by count: bad luck with the jitter cannot
-//! shorten the 75 hours. And only when it was really tried: time in which nothing could be (the breaker was open, the
+//! shorten it. And only when it was really tried: time in which nothing could be (the breaker was open, the
 //! destination was held) gives nothing up.
 
 use paidup_lifecycle::time::Timestamp;
@@ -12,11 +12,8 @@ const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-/// From the first failure on, deliveries are tried for at least this long: an outage from Friday evening to Monday
-/// evening loses nothing.
-pub const KEEP_TRYING: Duration = minutes(75 * 60);
-
-/// ... and for at least so many attempts. Bad luck with the jitter alone never makes it fewer than 19.
+/// From the first failure on, deliveries are tried for as long as their destination says, and for at least so many
+/// attempts. In the usual 75 hours bad luck with the jitter alone never makes it fewer than 19.
 const MIN_TRIES: u32 = 10;
 
 /// The longest delay after the first, second, ... failed attempt; the last one repeats.
@@ -53,10 +50,11 @@ pub fn after_failure(
     attempts: u32,
     first_failed_at: Timestamp,
     now: Timestamp,
+    keep_trying: Duration,
     wish: Option<Duration>,
     chance: u64,
 ) -> Next {
-    if is_late(first_failed_at, now) && attempts >= MIN_TRIES {
+    if is_late(first_failed_at, now, keep_trying) && attempts >= MIN_TRIES {
         return Next::GiveUp;
     }
     let step = STEPS[(attempts.max(1) as usize - 1).min(STEPS.len() - 1)];
@@ -68,8 +66,8 @@ pub fn after_failure(
 /// Whether a delivery has been tried for so long that a refusal counts as a failure: what does not count would go on for
 /// ever.
 #[must_use]
-pub fn is_late(first_failed_at: Timestamp, now: Timestamp) -> bool {
-    now.since(first_failed_at) >= KEEP_TRYING
+pub fn is_late(first_failed_at: Timestamp, now: Timestamp, keep_trying: Duration) -> bool {
+    now.since(first_failed_at) >= keep_trying
 }
 
 /// After a refusal that is no failure (a rate limit): as long as asked, and a little more, so that not everybody comes
@@ -96,6 +94,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const KEEP_TRYING: Duration = paidup_store::records::DEFAULT_KEEP_TRYING;
+
     fn start() -> Timestamp {
         "2026-01-02T18:00:00Z".parse().unwrap()
     }
@@ -105,7 +105,7 @@ mod tests {
         let mut tried = vec![start()];
         loop {
             let now = *tried.last().unwrap();
-            match after_failure(u32::try_from(tried.len()).unwrap(), start(), now, None, chance()) {
+            match after_failure(u32::try_from(tried.len()).unwrap(), start(), now, KEEP_TRYING, None, chance()) {
                 Next::TryAt(at) => tried.push(at),
                 Next::GiveUp => return tried,
             }
@@ -125,7 +125,7 @@ mod tests {
         ];
         for (name, attempts, chance, ms) in cases {
             let expected = Next::TryAt(start().plus(Duration::from_millis(ms)));
-            assert_eq!(after_failure(attempts, start(), start(), None, chance), expected, "{name}");
+            assert_eq!(after_failure(attempts, start(), start(), KEEP_TRYING, None, chance), expected, "{name}");
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
             ("beyond all reason", 1, hours(1_000), hours(24)),
         ];
         for (name, attempts, wish, expected) in cases {
-            let next = after_failure(attempts, start(), start(), Some(wish), 0);
+            let next = after_failure(attempts, start(), start(), KEEP_TRYING, Some(wish), 0);
             assert_eq!(next, Next::TryAt(start().plus(expected)), "{name}");
         }
         let refused = after_refusal(start(), Some(Duration::from_secs(10)), u64::MAX);
@@ -155,10 +155,16 @@ mod tests {
             ("tried often and early", 500, early, false),
         ];
         for (name, attempts, now, gives_up) in cases {
-            let next = after_failure(attempts, start(), now, None, 0);
+            let next = after_failure(attempts, start(), now, KEEP_TRYING, None, 0);
             assert_eq!(next == Next::GiveUp, gives_up, "{name}");
-            assert_eq!(is_late(start(), now), now == late, "{name}");
+            assert_eq!(is_late(start(), now, KEEP_TRYING), now == late, "{name}");
         }
+        let hour = Duration::from_secs(3600);
+        assert_eq!(
+            after_failure(10, start(), start().plus(hour), hour, None, 0),
+            Next::GiveUp,
+            "as the destination says"
+        );
     }
 
     proptest! {

@@ -4,12 +4,12 @@
 //! It never waits for one thing: deliveries, page reads and saves run side by side, and the loop wakes for whichever is
 //! first, for new events, for orders and for the next moment at which something is due. Nothing is polled.
 
-use super::breaker::{Breaker, Permit};
+use super::breaker::{Breaker, Look, Patience, Permit};
 use super::deliver::converse;
 use super::figures::Gauges;
 use super::land::{Landed, Outcome};
 use super::memories::Memories;
-use super::settle::{Book, MAX_PARKED, OPEN_FOR, OnWire, Standing, Taken};
+use super::settle::{Book, MAX_PARKED, OPEN_FOR, OnWire, Place, Standing, Taken};
 use super::{Port, Target};
 use crate::clock::Sleep;
 use crate::recent::Page;
@@ -17,10 +17,11 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use paidup_destinations::{LoggedEvent, Memory, Moment, Pace};
-use paidup_lifecycle::ids::CustomerId;
+use paidup_lifecycle::ids::{CustomerId, EventId};
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::StoreError;
 use paidup_store::records::{DestinationState, Progress, Settlement};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -53,7 +54,23 @@ pub enum Order {
     Replay(Box<LoggedEvent>, oneshot::Sender<()>),
     /// How does an event stand?
     Look(u64, oneshot::Sender<Standing>),
+    /// Try this event now if its lane waits for it; when the destination is down, probe now. Answers how it stood.
+    Hasten(u64, oneshot::Sender<Place>),
+    /// Give this event up if its lane waits for it; the answer, how it stood, comes when that is durable.
+    GiveUp {
+        /// Its place in the log.
+        position: u64,
+        /// Its id.
+        event_id: EventId,
+        /// Why, for people.
+        why: String,
+        /// Told then.
+        answer: oneshot::Sender<Place>,
+    },
 }
+
+/// What is told when something is durable.
+type Confirm = Box<dyn FnOnce() + Send>;
 
 /// What came of something that the loop had started.
 enum Done {
@@ -91,19 +108,22 @@ pub struct Dispatcher {
     save_after: Timestamp,
     /// When what is not saved is to be saved.
     save_due: Option<Timestamp>,
-    /// Replays to confirm with the next save, and with the one under way.
-    replays: Vec<oneshot::Sender<()>>,
-    replays_saving: Vec<oneshot::Sender<()>>,
+    /// Orders to confirm with the next save, and with the one under way.
+    confirms: Vec<Confirm>,
+    confirms_saving: Vec<Confirm>,
+    /// How the breaker stands, for those who look.
+    shown: Arc<Mutex<Look>>,
 }
 
 impl Dispatcher {
-    /// A loop that has not read anything yet.
+    /// A loop that has not read anything yet. It shows in `shown` how its breaker stands.
     #[must_use]
-    pub fn new(port: Arc<Port>, target: Arc<Target>, partition: u16) -> Dispatcher {
+    pub fn new(port: Arc<Port>, target: Arc<Target>, partition: u16, shown: Arc<Mutex<Look>>) -> Dispatcher {
         let nothing = Progress::at(partition, 0);
         Dispatcher {
             book: Book::open(target.id, partition, target.order, &nothing, Vec::new()),
             breaker: Breaker::default(),
+            shown,
             gauges: port.figures.of(target.id),
             memories: Memories::default(),
             poisoned: 0,
@@ -120,8 +140,8 @@ impl Dispatcher {
             saving: false,
             save_after: Timestamp::MIN,
             save_due: None,
-            replays: Vec::new(),
-            replays_saving: Vec::new(),
+            confirms: Vec::new(),
+            confirms_saving: Vec::new(),
             port,
             target,
         }
@@ -177,7 +197,11 @@ impl Dispatcher {
             };
             match opened.await {
                 Ok((book, remembers)) => {
-                    self.breaker = Breaker::restore(book.failing_since());
+                    let patience = Patience { full: self.pace.concurrency, ..Patience::default() };
+                    self.breaker = Breaker::restore(patience, book.failing_since());
+                    if book.failing_since().is_some() || self.target.gently {
+                        self.breaker.begin_gently(self.port.clock.now());
+                    }
                     self.memories = Memories::new(remembers);
                     self.book = book;
                     return;
@@ -194,12 +218,27 @@ impl Dispatcher {
     fn work(&mut self) -> Option<Timestamp> {
         let now = self.port.clock.now();
         let read = self.read(now);
+        let pass = self.pass(now);
         let start = self.start(now);
         let overdue = self.advance(now);
         let save = self.save(now);
+        let step = self.breaker.step(now, self.flights);
         let unread = self.unread();
         self.gauges.stand(&self.book, &self.breaker, self.flights, unread);
-        [read, start, overdue, save].into_iter().flatten().min()
+        *self.shown.lock() = self.breaker.look();
+        [read, pass, start, overdue, save, step].into_iter().flatten().min()
+    }
+
+    /// Lanes go on without what they have waited for long enough. Not while the destination is down: nothing would go on.
+    fn pass(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.breaker.is_open() {
+            return None;
+        }
+        for event_id in self.book.pass(now) {
+            self.gauges.passed.inc();
+            tracing::warn!(destination.id = %self.target.id, event.id = %event_id, "its lane goes on without an event");
+        }
+        self.book.next_pass()
     }
 
     /// Moves the cursor, unless that gains nothing: while the breaker is open, and while every slot waits and nothing has
@@ -207,7 +246,7 @@ impl Dispatcher {
     /// by one. When an answer comes, or the attempts fail, the cursor moves or the breaker decides.
     fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.book.failing(self.breaker.failing_since());
-        let hangs = self.flights >= self.pace.concurrency && now.since(self.landed_at) >= OPEN_FOR;
+        let hangs = self.flights >= self.breaker.slots(self.pace.concurrency) && now.since(self.landed_at) >= OPEN_FOR;
         self.book.advance(now, hangs || self.breaker.is_open())
     }
 
@@ -255,8 +294,11 @@ impl Dispatcher {
                 return self.book.next_due();
             }
             let on_wire = OnWire::default();
-            let taken = match self.breaker.permit(now) {
-                Permit::Freely => self.book.take(now, share(self.pace.coalesces, self.waiting()), &on_wire),
+            let taken = match self.breaker.permit(now, self.flights) {
+                Permit::UpTo(most, until) if self.flights >= most => return Some(until),
+                Permit::Freely | Permit::UpTo(..) => {
+                    self.book.take(now, share(self.pace.coalesces, self.waiting()), &on_wire)
+                }
                 Permit::Probe => {
                     let newest = self.breaker.probe();
                     self.book.probe(now, newest, &on_wire)
@@ -292,14 +334,14 @@ impl Dispatcher {
             return None;
         }
         let due = *self.save_due.get_or_insert_with(|| next_multiple(now, SAVE_WITHIN));
-        let at_once = self.pace.settle_each || unsaved >= SAVE_EVENTS || !self.replays.is_empty();
+        let at_once = self.pace.settle_each || unsaved >= SAVE_EVENTS || !self.confirms.is_empty();
         let due = if at_once { now } else { due }.max(self.save_after);
         if due > now {
             return Some(due);
         }
         self.save_due = None;
         self.saving = true;
-        self.replays_saving.append(&mut self.replays);
+        self.confirms_saving.append(&mut self.confirms);
         let (port, settlement) = (Arc::clone(&self.port), self.book.settlement());
         self.io.push(
             async move {
@@ -330,10 +372,7 @@ impl Dispatcher {
             }
             Done::Saved(_, Ok(())) => {
                 self.saving = false;
-                for replay in self.replays_saving.drain(..) {
-                    // Whoever asked may have gone.
-                    let _ = replay.send(());
-                }
+                self.confirms_saving.drain(..).for_each(|confirm| confirm());
             }
             Done::Saved(settlement, Err(error)) => {
                 tracing::warn!(destination.id = %self.target.id, %error, "progress cannot be saved");
@@ -343,23 +382,39 @@ impl Dispatcher {
         }
     }
 
+    /// Whoever gave an order may have gone: nobody minds when an answer is not heard.
     fn obey(&mut self, order: Order) {
+        let now = self.port.clock.now();
         match order {
             Order::Replay(event, confirm) => {
                 let in_its_turn = event.position > self.book.read_to() && self.target.wants(&event);
                 if !in_its_turn {
-                    self.book.replay(*event, self.port.clock.now());
+                    self.book.replay(*event, now);
                 }
-                if self.book.unsaved() > 0 {
-                    self.replays.push(confirm);
-                } else {
-                    // It waits already and that is saved. Whoever asked may have gone.
-                    let _ = confirm.send(());
+                self.confirm_when_saved(move || _ = confirm.send(()));
+            }
+            Order::Look(position, answer) => _ = answer.send(self.book.standing(position)),
+            Order::Hasten(position, answer) => {
+                let place = self.book.place(position);
+                if let Place::First { .. } = place {
+                    self.book.hasten(position);
+                    self.breaker.hasten(now);
                 }
+                _ = answer.send(place);
             }
-            Order::Look(position, answer) => {
-                let _ = answer.send(self.book.standing(position));
+            Order::GiveUp { position, event_id, why, answer } => {
+                let place = self.give_up_by_hand(position, event_id, why, now);
+                self.confirm_when_saved(move || _ = answer.send(place));
             }
+        }
+    }
+
+    /// At once, when everything is saved.
+    fn confirm_when_saved(&mut self, confirm: impl FnOnce() + Send + 'static) {
+        if self.book.unsaved() > 0 {
+            self.confirms.push(Box::new(confirm));
+        } else {
+            confirm();
         }
     }
 
@@ -403,7 +458,7 @@ pub(crate) async fn load(port: &Port, target: &Target, partition: u16) -> Result
     // More rows than the book takes can only come from replays while the destination was not served.
     let mut parked = port.store.parked(target.id, 2 * MAX_PARKED).await?;
     parked.retain(|row| row.partition == partition);
-    Ok(Book::open(target.id, partition, target.order, &progress, parked))
+    Ok(Book::open(target.id, partition, target.order, &progress, parked).skipping_after(target.skip_after))
 }
 
 /// The first multiple of `span` after `now`.

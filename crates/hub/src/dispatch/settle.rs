@@ -2,7 +2,8 @@
 //! the loop in `run` tells it what happened and saves what it hands out, the store's records come in and out.
 //!
 //! What it promises, whatever is interrupted where (`model` holds it to that): every event that is wanted stays in memory,
-//! in a row of its own, or above the saved progress; and no event is handed out before its lane's earlier ones are done.
+//! in a row of its own, or above the saved progress; and no event is handed out before its lane's earlier ones are done,
+//! but for those that its lane went on without, as the destination's policy says: they stay, and their rows say so.
 //!
 //! Only trouble gets rows: a failed attempt, an attempt that is open for long, and what waits behind one of these when the
 //! cursor passes it. While the breaker is open, or every slot hangs, the cursor stands, so a dead receiver costs no rows.
@@ -49,6 +50,24 @@ pub struct Taken {
     pub replay: bool,
     /// Its lane.
     pub lane: Lane,
+    /// Since when its lane does not wait for it any more.
+    pub passed_at: Option<Timestamp>,
+}
+
+/// How an event that a person names stands in its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It is the one that its lane waits for, or waits by itself.
+    First {
+        /// Failed attempts so far.
+        attempts: u32,
+    },
+    /// It waits behind this event.
+    Behind(EventId),
+    /// An attempt is under way.
+    InFlight,
+    /// It does not wait.
+    Absent,
 }
 
 /// How an event stands with a destination.
@@ -67,7 +86,11 @@ pub enum Standing {
 
 #[derive(Debug)]
 struct Entry {
+    /// The lane that it waits in: its own one, or by itself once that went on without it.
     lane: Lane,
+    /// The lane that it belongs to.
+    home: Lane,
+    passed_at: Option<Timestamp>,
     event_id: EventId,
     event: Option<LoggedEvent>,
     attempts: u32,
@@ -86,6 +109,7 @@ struct Batch {
     moved: bool,
     parked: BTreeMap<u64, Parked>,
     unparked: BTreeSet<u64>,
+    passed: BTreeMap<u64, Timestamp>,
     attempts: Vec<AttemptRecord>,
     memories: BTreeMap<Vec<u8>, Vec<u8>>,
 }
@@ -96,6 +120,10 @@ pub struct Book {
     destination: DestinationId,
     partition: u16,
     order: LaneOrder,
+    /// A lane goes on without an event that has failed for so long; `None`: it waits.
+    skip_after: Option<Duration>,
+    /// Failed events that lanes wait for, by when that ends.
+    patience_ends: BTreeSet<(Timestamp, u64)>,
     window: Window,
     lanes: Lanes,
     entries: HashMap<u64, Entry>,
@@ -119,6 +147,8 @@ impl Book {
             destination,
             partition,
             order,
+            skip_after: None,
+            patience_ends: BTreeSet::new(),
             window: Window::restore(progress.cursor, &progress.settled),
             lanes: Lanes::default(),
             entries: HashMap::new(),
@@ -128,9 +158,12 @@ impl Book {
             batch: Batch::default(),
         };
         for row in parked {
-            let lane = Lane::from_kept(&row.lane, row.position);
+            let home = Lane::from_kept(&row.lane, row.position);
+            let lane = if row.passed_at.is_some() { Lane::alone(row.position) } else { home };
             let entry = Entry {
                 lane,
+                home,
+                passed_at: row.passed_at,
                 event_id: row.event_id,
                 event: None,
                 attempts: row.attempts,
@@ -147,6 +180,25 @@ impl Book {
             }
         }
         book
+    }
+
+    /// The same book with the policy that a lane goes on without an event that has failed for so long; `None`: it waits.
+    #[must_use]
+    pub fn skipping_after(mut self, span: Option<Duration>) -> Book {
+        self.skip_after = span;
+        self.patience_ends.clear();
+        let positions: Vec<u64> = self.entries.keys().copied().collect();
+        positions.into_iter().for_each(|position| self.lose_patience(position));
+        self
+    }
+
+    /// Notes when the lane of an event that failed goes on without it.
+    fn lose_patience(&mut self, position: u64) {
+        if let (Some(span), Some(entry)) = (self.skip_after, self.entries.get(&position))
+            && let (Some(failed), None) = (entry.first_failed_at.filter(|_| entry.attempts > 0), entry.passed_at)
+        {
+            self.patience_ends.insert((failed.plus(span), position));
+        }
     }
 
     /// Since when nothing was taken any more, as it was saved or told.
@@ -236,11 +288,30 @@ impl Book {
         }
     }
 
+    /// How an event that a person names stands in its lane.
+    #[must_use]
+    pub fn place(&self, position: u64) -> Place {
+        let Some(entry) = self.entries.get(&position) else { return Place::Absent };
+        if entry.on_wire.is_some() {
+            return Place::InFlight;
+        }
+        let first =
+            self.lanes.head(entry.lane).filter(|head| *head != position).and_then(|head| self.entries.get(&head));
+        first.map_or(Place::First { attempts: entry.attempts }, |first| Place::Behind(first.event_id))
+    }
+
+    /// A person wants this one tried now, those before it in its lane first.
+    pub fn hasten(&mut self, position: u64) {
+        if let Some(entry) = self.entries.get(&position) {
+            self.lanes.hasten(entry.lane, position);
+        }
+    }
+
     /// A person wants this event delivered (again) now. It gets a row at once.
     pub fn replay(&mut self, event: LoggedEvent, now: Timestamp) {
         let position = event.position;
-        if let Some(entry) = self.entries.get(&position) {
-            self.lanes.hasten(entry.lane, position);
+        if self.entries.contains_key(&position) {
+            self.hasten(position);
         } else {
             self.hold(event, true);
             self.park(position, now, now, None);
@@ -251,6 +322,8 @@ impl Book {
         let (lane, position) = (Lane::of(self.order, &event), event.position);
         let entry = Entry {
             lane,
+            home: lane,
+            passed_at: None,
             event_id: event.event.id,
             event: Some(event),
             attempts: 0,
@@ -295,6 +368,7 @@ impl Book {
                 first_failed_at: entry.first_failed_at,
                 replay: entry.replay,
                 lane,
+                passed_at: entry.passed_at,
             });
         }
         out
@@ -307,6 +381,7 @@ impl Book {
         if entry.has_row {
             self.rows -= 1;
             self.batch.parked.remove(&position);
+            self.batch.passed.remove(&position);
             self.batch.unparked.insert(position);
         }
         self.cover(position);
@@ -321,6 +396,36 @@ impl Book {
         let lane = entry.lane;
         self.lanes.put_back(lane, position, at);
         self.park(position, now, at, Some(error));
+        self.lose_patience(position);
+    }
+
+    /// Lanes go on without the events that they have waited for long enough, as the policy says. Answers those. One that is
+    /// under way or goes now is waited for a last time: when it fails, it is asked for again here.
+    pub fn pass(&mut self, now: Timestamp) -> Vec<EventId> {
+        let mut passed = Vec::new();
+        while let Some(&(at, position)) = self.patience_ends.first()
+            && at <= now
+        {
+            self.patience_ends.pop_first();
+            let Some(entry) = self.entries.get_mut(&position) else { continue };
+            let failed_at = entry.first_failed_at.filter(|_| entry.attempts > 0 && entry.passed_at.is_none());
+            let is_over = failed_at.zip(self.skip_after).is_some_and(|(at, span)| at.plus(span) <= now);
+            let goes_now = self.lanes.not_before(entry.lane, position).is_none_or(|at| at <= now);
+            if !is_over || entry.on_wire.is_some() || goes_now {
+                continue;
+            }
+            let Some(alone) = self.lanes.pass(entry.lane, position) else { continue };
+            (entry.lane, entry.passed_at) = (alone, Some(now));
+            passed.push(entry.event_id);
+            self.batch.passed.insert(position, now);
+        }
+        passed
+    }
+
+    /// When the next lane goes on without an event.
+    #[must_use]
+    pub fn next_pass(&self) -> Option<Timestamp> {
+        self.patience_ends.first().map(|(at, _)| *at)
     }
 
     /// Not its fault (the breaker is open, the destination is switched off, the delivery was shared): it may go again
@@ -372,14 +477,16 @@ impl Book {
             partition: self.partition,
             position,
             event_id: entry.event_id,
-            lane: entry.lane.0.to_vec(),
+            lane: entry.home.0.to_vec(),
             attempts: entry.attempts,
             parked_at: entry.first_failed_at.unwrap_or(now),
             next_try_at,
             last_error,
             replay: entry.replay,
+            passed_at: entry.passed_at,
         };
         self.batch.unparked.remove(&position);
+        self.batch.passed.remove(&position);
         self.batch.parked.insert(position, row);
         self.cover(position);
     }
@@ -394,7 +501,8 @@ impl Book {
     #[must_use]
     pub fn unsaved(&self) -> usize {
         let batch = &self.batch;
-        batch.events.max(batch.attempts.len()).max(batch.memories.len()).max(usize::from(batch.moved))
+        let others = batch.memories.len().max(batch.passed.len()).max(usize::from(batch.moved));
+        batch.events.max(batch.attempts.len()).max(others)
     }
 
     /// Hands out everything that is to be saved. One settlement at a time: the next only after this one is saved, or was
@@ -412,6 +520,7 @@ impl Book {
             progress: if batch.moved { vec![progress] } else { Vec::new() },
             parked: batch.parked.into_values().collect(),
             unparked: batch.unparked.into_iter().map(|position| (self.partition, position)).collect(),
+            passed: batch.passed.into_iter().map(|(position, at)| (self.partition, position, at)).collect(),
             attempts: batch.attempts,
             memories: batch.memories.into_iter().map(|(key, body)| Remembered { key, body }).collect(),
         }
@@ -425,14 +534,18 @@ impl Book {
         self.batch.attempts = settlement.attempts;
         self.batch.parked = settlement.parked.into_iter().map(|row| (row.position, row)).collect();
         self.batch.unparked = settlement.unparked.into_iter().map(|(_, position)| position).collect();
+        self.batch.passed = settlement.passed.into_iter().map(|(_, position, at)| (position, at)).collect();
         for (position, row) in newer.parked {
             self.batch.unparked.remove(&position);
+            self.batch.passed.remove(&position);
             self.batch.parked.insert(position, row);
         }
         for position in newer.unparked {
             self.batch.parked.remove(&position);
+            self.batch.passed.remove(&position);
             self.batch.unparked.insert(position);
         }
+        self.batch.passed.extend(newer.passed);
         self.batch.attempts.extend(newer.attempts);
         self.batch.memories = settlement.memories.into_iter().map(|one| (one.key, one.body)).collect();
         self.batch.memories.extend(newer.memories);

@@ -1,5 +1,8 @@
 //! The loop over a real database with a scripted far side and a clock that the test moves.
 
+mod outages;
+mod policies;
+
 use super::breaker::Breaker;
 use super::deliver::secret_texts;
 use super::*;
@@ -26,7 +29,11 @@ const ID: DestinationId = DestinationId([9; 16]);
 #[derive(Clone, Copy)]
 enum Does {
     Answer(u16),
+    /// The same, after a while.
+    Late(u16, Duration),
     Fail(CallFailure),
+    /// Takes it, and the answer is lost.
+    Lose,
     Hang,
 }
 
@@ -38,32 +45,43 @@ struct FarSide {
     clock: VirtualClock,
     /// Numbers of the events of each call, with its moment.
     calls: Mutex<Vec<(Timestamp, Vec<u64>)>>,
-    /// Numbers that were answered 200, in order.
-    took: Mutex<Vec<u64>>,
+    counts: Mutex<HashMap<Vec<u64>, usize>>,
+    /// Numbers that were taken, in order.
+    took: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Outbound for FarSide {
     fn call_up_to(&self, request: http::Request<Bytes>, _: Duration, _: usize) -> BoxFuture<'static, Answer> {
         let text = String::from_utf8(request.body().to_vec()).unwrap();
         let numbers: Vec<u64> = text.split(',').map(|number| number.parse().unwrap()).collect();
+        self.calls.lock().push((self.clock.now(), numbers.clone()));
         let count = {
-            let mut calls = self.calls.lock();
-            calls.push((self.clock.now(), numbers.clone()));
-            calls.iter().filter(|(_, called)| *called == numbers).count()
+            let mut counts = self.counts.lock();
+            let count = counts.entry(numbers.clone()).or_default();
+            *count += 1;
+            *count
         };
         let does = (self.script.lock())(&numbers, count);
-        if let Does::Answer(200) = does {
-            self.took.lock().extend(&numbers);
-        }
+        let (clock, took) = (self.clock.clone(), Arc::clone(&self.took));
         Box::pin(async move {
-            match does {
-                Does::Answer(status) => {
-                    let body = Bytes::from_static(b"key topsecret said no");
-                    Answer::Response(http::Response::builder().status(status).body(body).unwrap())
+            let status = match does {
+                Does::Answer(status) => status,
+                Does::Late(status, after) => {
+                    clock.sleep(after).await;
+                    status
                 }
-                Does::Fail(failure) => Answer::Failed(failure),
+                Does::Fail(failure) => return Answer::Failed(failure),
+                Does::Lose => {
+                    took.lock().extend(&numbers);
+                    return Answer::Failed(CallFailure::ConnectionLost);
+                }
                 Does::Hang => std::future::pending().await,
+            };
+            if status == 200 {
+                took.lock().extend(&numbers);
             }
+            let body = Bytes::from_static(b"key topsecret said no");
+            Answer::Response(http::Response::builder().status(status).body(body).unwrap())
         })
     }
 
@@ -156,6 +174,8 @@ struct World {
     pace: Pace,
     guess: Option<BudgetGuess>,
     filters: Vec<FilterVersion>,
+    order: LaneOrder,
+    skip_after: Option<Duration>,
     made: u64,
     /// How time passes in `until`.
     step: Duration,
@@ -180,7 +200,8 @@ impl World {
             script: Mutex::new(Box::new(script)),
             clock: clock.clone(),
             calls: Mutex::default(),
-            took: Mutex::default(),
+            counts: Mutex::default(),
+            took: Arc::default(),
         });
         let recent = Arc::new(Recent::default());
         let fill = Arc::clone(&recent);
@@ -198,12 +219,28 @@ impl World {
             state_since: clock.now(),
             max_backlog: paidup_store::records::DEFAULT_MAX_BACKLOG,
             gaps: Vec::new(),
+            skip_after: None,
+            keep_trying: paidup_store::records::DEFAULT_KEEP_TRYING,
             created_at: clock.now(),
         };
         store.put_destination(record).await.unwrap();
         let (dispatch, halts) = dispatch(&store, &clock, &far, &recent);
-        let (filters, guess, step) = (Vec::new(), None, Duration::from_millis(10));
-        World { store, clock, far, recent, pace: PACE, guess, filters, made: 0, step, dispatch, halts, _dir: dir }
+        World {
+            store,
+            clock,
+            far,
+            recent,
+            pace: PACE,
+            guess: None,
+            filters: Vec::new(),
+            order: LaneOrder::Purchase,
+            skip_after: None,
+            made: 0,
+            step: Duration::from_millis(10),
+            dispatch,
+            halts,
+            _dir: dir,
+        }
     }
 
     fn start(&self) {
@@ -212,8 +249,17 @@ impl World {
 
     fn start_as(&self, destination: Arc<dyn Destination>) {
         let secrets = secret_texts(&["key"], &serde_json::json!({"key": "topsecret"})).into();
-        let filters = self.filters.clone();
-        self.dispatch.start(Target { id: ID, order: LaneOrder::Purchase, filters, destination, secrets });
+        let target = Target {
+            id: ID,
+            order: self.order,
+            skip_after: self.skip_after,
+            keep_trying: paidup_store::records::DEFAULT_KEEP_TRYING,
+            gently: false,
+            filters: self.filters.clone(),
+            destination,
+            secrets,
+        };
+        self.dispatch.start(target);
     }
 
     /// As after a crash: nothing in memory, everything from the database.
@@ -222,6 +268,16 @@ impl World {
         let fill = Arc::clone(&self.recent);
         self.store.listen(Box::new(move |events| fill.push(events)));
         (self.dispatch, self.halts) = dispatch(&self.store, &self.clock, &self.far, &self.recent);
+    }
+
+    /// As when the machine stops: the loop is gone in the middle of whatever it does. What it had handed over to be saved is.
+    async fn crash(&mut self) {
+        let running = self.dispatch.running.lock().remove(&ID).unwrap();
+        running.ended.abort();
+        assert!(running.ended.await.is_err());
+        let nothing = paidup_store::records::Settlement::of(ID);
+        self.dispatch.port().settler.save(nothing).await.unwrap();
+        self.forget();
     }
 
     fn script(&self, script: impl Fn(&[u64], usize) -> Does + Send + Sync + 'static) {

@@ -66,6 +66,7 @@ impl Hub {
             next_try_at: now,
             last_error: None,
             replay: true,
+            passed_at: None,
         };
         let settlement = Settlement { parked: vec![row], ..Settlement::of(target.id) };
         Ok(self.store().settle(vec![settlement]).await?)

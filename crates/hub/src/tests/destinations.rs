@@ -4,7 +4,7 @@ use super::{TestHub, raw};
 use crate::HubError;
 use crate::clock::Clock;
 use crate::deliveries::DeliveryPage;
-use crate::destinations::{DestinationChange, MadeDestination, NewDestination};
+use crate::destinations::{DestinationChange, LanePolicy, MadeDestination, NewDestination};
 use paidup_destinations::LoggedEvent;
 use paidup_lifecycle::event::EventType;
 use paidup_lifecycle::filter::Filter;
@@ -26,6 +26,8 @@ impl TestHub {
             order: None,
             start,
             max_backlog: None,
+            lane_policy: None,
+            keep_trying: None,
         };
         self.hub.create_destination(new).await
     }
@@ -268,9 +270,13 @@ async fn a_changed_filter_holds_from_then_on_and_masked_secrets_stay() {
         filter: Some(filter.clone()),
         order: Some(LaneOrder::Customer),
         max_backlog: Some(77),
+        lane_policy: Some(LanePolicy::SkipAfter(Duration::from_secs(600))),
+        keep_trying: Some(Duration::from_secs(7200)),
     };
     let changed = test.hub.update_destination(id, change).await.unwrap();
     assert_eq!(changed.max_backlog, 77);
+    let policy = LanePolicy::SkipAfter(Duration::from_secs(600));
+    assert_eq!((changed.lane_policy, changed.keep_trying), (policy, Duration::from_secs(7200)));
     assert_eq!((changed.name.as_str(), changed.filter, changed.order), ("renamed", filter, LaneOrder::Customer));
     let after = test.hub.store().destinations().await.unwrap().remove(0);
     assert_eq!(test.hub.target(&after).unwrap().secrets, before.secrets);
@@ -316,6 +322,8 @@ async fn a_filter_that_could_never_agree_is_refused() {
         order: None,
         start: Start::Now,
         max_backlog: None,
+        lane_policy: None,
+        keep_trying: None,
     };
     let refused = [
         test.hub.update_destination(made.view.id, change).await.unwrap_err(),

@@ -458,6 +458,8 @@ async fn a_hundred_thousand_contacts_within_the_budget_and_across_a_restart() {
         order: None,
         start: Start::Now,
         max_backlog: None,
+        lane_policy: None,
+        keep_trying: None,
     };
     let destination = hub.create_destination(new).await.expect("a destination").view.id;
     let backfill = hub.begin_backfill(destination).await.expect("a back-fill");

@@ -8,6 +8,8 @@ use paidup_lifecycle::ids::{DestinationId, EventId};
 cases! {
     a_settlement_is_saved_whole,
     parked_events_are_replaced_and_removed,
+    lanes_that_wait_are_listed_by_their_first_event,
+    what_was_given_up_is_found_by_its_place,
     a_refused_settlement_leaves_nothing,
     attempts_filter_and_page,
     old_attempts_are_pruned,
@@ -21,6 +23,7 @@ pub(super) fn settlement(destination: DestinationId, event_id: EventId) -> Settl
         progress: vec![Progress { settled: vec![(3, 5), (9, 9)], failing_since: Some(at(4)), ..Progress::at(0, 1) }],
         parked: vec![parked(event_id, 1)],
         unparked: Vec::new(),
+        passed: Vec::new(),
         attempts: vec![attempt(event_id, 1, 1)],
         memories: Vec::new(),
     }
@@ -37,6 +40,7 @@ fn parked(event_id: EventId, position: u64) -> Parked {
         next_try_at: at(9),
         last_error: Some("503".to_owned()),
         replay: false,
+        passed_at: Some(at(7)),
     }
 }
 
@@ -51,6 +55,7 @@ fn attempt(event_id: EventId, position: u64, second: i64) -> AttemptRecord {
         status: Some(204),
         state: DeliveryState::Delivered,
         detail: None,
+        may_repeat: second % 2 == 1,
     }
 }
 
@@ -85,6 +90,64 @@ async fn parked_events_are_replaced_and_removed(store: Arc<dyn Store>) {
     let both = Settlement { parked: vec![again.clone()], unparked: vec![(0, 2), (0, 3)], ..nothing };
     store.settle(vec![both]).await.unwrap();
     assert_eq!(store.parked(hook, 10).await.unwrap(), [again]);
+}
+
+async fn lanes_that_wait_are_listed_by_their_first_event(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let other = store.put_destination(destination("other", Start::Beginning)).await.unwrap().id;
+    let row = |position: u64, lane: u8| Parked {
+        lane: vec![lane; 16],
+        passed_at: None,
+        ..parked(EventId([u8::try_from(position).unwrap(); 16]), position)
+    };
+    let rows = vec![row(1, 1), row(2, 2), row(3, 1), row(4, 1), row(5, 2), row(6, 3)];
+    store.settle(vec![Settlement { parked: rows.clone(), ..Settlement::of(hook) }]).await.unwrap();
+    store.settle(vec![Settlement { parked: vec![row(9, 1)], ..Settlement::of(other) }]).await.unwrap();
+    let listed = async |after, limit| -> Vec<(u64, u64)> {
+        let lanes = store.waiting_lanes(hook, after, limit).await.unwrap();
+        lanes.iter().map(|lane| (lane.head.position, lane.behind)).collect()
+    };
+    assert_eq!(listed(0, 10).await, [(1, 2), (2, 1), (6, 0)]);
+    assert_eq!((listed(0, 2).await, listed(2, 2).await), (vec![(1, 2), (2, 1)], vec![(6, 0)]));
+    assert_eq!(store.waiting_lanes(hook, 0, 1).await.unwrap()[0].head, rows[0]);
+    // Passed in the same settlement as another row is written, and one that is not there any more.
+    let moved =
+        Settlement { parked: vec![row(7, 3)], passed: vec![(0, 1, at(8)), (0, 77, at(8))], ..Settlement::of(hook) };
+    store.settle(vec![moved]).await.unwrap();
+    assert_eq!(listed(0, 10).await, [(1, 0), (2, 1), (3, 1), (6, 1)], "the lane goes on without its first event");
+    let passed = Parked { passed_at: Some(at(8)), ..rows[0].clone() };
+    assert_eq!(store.waiting_lanes(hook, 0, 1).await.unwrap()[0].head, passed);
+    assert_eq!(store.parked(hook, 1).await.unwrap(), [passed]);
+}
+
+async fn what_was_given_up_is_found_by_its_place(store: Arc<dyn Store>) {
+    let hook = store.put_destination(destination("hook", Start::Beginning)).await.unwrap().id;
+    let other = store.put_destination(destination("other", Start::Beginning)).await.unwrap().id;
+    let tried = |position: u64, state| {
+        let event_id = EventId([u8::try_from(position).unwrap(); 16]);
+        AttemptRecord { state, ..attempt(event_id, position, 1) }
+    };
+    let (given_up, told) = (DeliveryState::Failed, DeliveryState::Delivered);
+    let attempts = vec![
+        tried(3, given_up),
+        tried(1, given_up),
+        tried(2, told),
+        tried(3, given_up),
+        tried(4, DeliveryState::Retrying),
+        tried(5, given_up),
+        tried(5, told),
+    ];
+    store.settle(vec![Settlement { attempts, ..Settlement::of(hook) }]).await.unwrap();
+    store.settle(vec![Settlement { attempts: vec![tried(2, given_up)], ..Settlement::of(other) }]).await.unwrap();
+    let places = async |of, after, last, limit| -> Vec<(u64, u8)> {
+        let found = store.given_up(of, after, last, limit).await.unwrap();
+        found.iter().map(|(position, event)| (*position, event.0[0])).collect()
+    };
+    assert_eq!(places(hook, 0, 100, 10).await, [(1, 1), (3, 3), (5, 5)]);
+    assert_eq!(places(hook, 1, 4, 10).await, [(3, 3)]);
+    assert_eq!(places(hook, 0, 100, 2).await, [(1, 1), (3, 3)]);
+    assert_eq!(places(other, 0, 100, 10).await, [(2, 2)]);
+    assert_eq!(places(DestinationId([9; 16]), 0, 100, 10).await, []);
 }
 
 async fn a_refused_settlement_leaves_nothing(store: Arc<dyn Store>) {

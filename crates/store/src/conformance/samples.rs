@@ -154,6 +154,8 @@ pub(crate) fn destination(name: &str, start: Start) -> DestinationRecord {
         state_since: at(0),
         max_backlog: DEFAULT_MAX_BACKLOG,
         gaps: Vec::new(),
+        skip_after: None,
+        keep_trying: DEFAULT_KEEP_TRYING,
         created_at: at(0),
     }
 }

@@ -61,8 +61,10 @@ async fn a_destination_starts_where_it_says(store: Arc<dyn Store>) {
     let mut paused = destination("now", Start::Now);
     paused.state = DestinationState::Paused;
     paused.state_reason = Some("by hand".to_owned());
+    (paused.skip_after, paused.keep_trying) = (Some(Duration::from_secs(90)), Duration::from_secs(7200));
     let kept = store.put_destination(paused).await.unwrap();
     assert_eq!(kept.state, DestinationState::Paused);
+    assert!(store.destinations().await.unwrap().contains(&kept));
     assert_eq!(store.progress(kept.id).await.unwrap()[0].cursor, 3);
     assert_eq!(store.destinations().await.unwrap().len(), cases.len());
 }

@@ -4,7 +4,7 @@ use super::db::{
     Db, Outcome, Values, count, get, id_at, inconsistent, int, limit_of, number, text_opt, time, time_opt, word,
 };
 use super::memories;
-use crate::records::{Attempt, AttemptQuery, AttemptRecord, Parked, Progress, Settlement};
+use crate::records::{Attempt, AttemptQuery, AttemptRecord, Parked, Progress, Settlement, WaitingLane};
 use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{DestinationId, EventId};
 use paidup_lifecycle::time::Timestamp;
@@ -69,7 +69,7 @@ pub(super) fn put_progress(db: &mut Db, destination: i64, progress: &Progress) -
 pub(super) fn parked(db: &mut Db, destination: DestinationId, limit: usize) -> Outcome<Vec<Parked>> {
     let rows = db.query(
         "SELECT p.partition, p.position, p.event_id, p.lane, p.attempts, p.parked_at, p.next_try_at, p.last_error,
-                p.replay
+                p.replay, p.passed_at
          FROM destinations d
          JOIN parked p ON p.destination = d.number
          WHERE d.id = $1
@@ -77,19 +77,74 @@ pub(super) fn parked(db: &mut Db, destination: DestinationId, limit: usize) -> O
          LIMIT $2",
         &[&destination.0.as_slice(), &limit_of(limit)],
     )?;
-    let read = |row: &Row| {
-        Ok(Parked {
-            partition: u16::try_from(get::<i16>(row, 0)?).unwrap_or_default(),
-            position: number(row, 1)?,
-            event_id: EventId(id_at(row, 2, "parked", "event_id")?),
-            lane: get(row, 3)?,
-            attempts: count(row, 4)?,
-            parked_at: time(row, 5)?,
-            next_try_at: time(row, 6)?,
-            last_error: text_opt(row, 7, "parked", "last_error")?,
-            replay: get(row, 8)?,
-        })
-    };
+    rows.iter().map(read_parked).collect()
+}
+
+fn read_parked(row: &Row) -> Outcome<Parked> {
+    Ok(Parked {
+        partition: u16::try_from(get::<i16>(row, 0)?).unwrap_or_default(),
+        position: number(row, 1)?,
+        event_id: EventId(id_at(row, 2, "parked", "event_id")?),
+        lane: get(row, 3)?,
+        attempts: count(row, 4)?,
+        parked_at: time(row, 5)?,
+        next_try_at: time(row, 6)?,
+        last_error: text_opt(row, 7, "parked", "last_error")?,
+        replay: get(row, 8)?,
+        passed_at: time_opt(row, 9)?,
+    })
+}
+
+/// Lanes that wait, by the position of their first event.
+pub(super) fn waiting_lanes(
+    db: &mut Db,
+    destination: DestinationId,
+    after: u64,
+    limit: usize,
+) -> Outcome<Vec<WaitingLane>> {
+    let rows = db.query(
+        "SELECT p.partition, p.position, p.event_id, p.lane, p.attempts, p.parked_at, p.next_try_at, p.last_error,
+                p.replay, p.passed_at,
+                CASE WHEN p.passed_at IS NULL
+                     THEN (SELECT count(*)
+                           FROM parked f
+                           WHERE f.destination = p.destination AND f.lane = p.lane AND f.position > p.position
+                             AND f.passed_at IS NULL)
+                     ELSE 0 END
+         FROM destinations d
+         JOIN parked p ON p.destination = d.number
+         WHERE d.id = $1 AND p.partition = 0 AND p.position > $2
+           AND (p.passed_at IS NOT NULL
+                OR NOT EXISTS (SELECT 1
+                               FROM parked e
+                               WHERE e.destination = p.destination AND e.lane = p.lane AND e.position < p.position
+                                 AND e.passed_at IS NULL))
+         ORDER BY p.position
+         LIMIT $3",
+        &[&destination.0.as_slice(), &int(after), &limit_of(limit)],
+    )?;
+    let read = |row: &Row| Ok(WaitingLane { head: read_parked(row)?, behind: number(row, 10)? });
+    rows.iter().map(read).collect()
+}
+
+/// Events that an attempt gave up, by position.
+pub(super) fn given_up(
+    db: &mut Db,
+    destination: DestinationId,
+    after: u64,
+    last: u64,
+    limit: usize,
+) -> Outcome<Vec<(u64, EventId)>> {
+    let rows = db.query(
+        "SELECT DISTINCT a.position, a.event_id
+         FROM attempts a
+         WHERE a.destination = (SELECT number FROM destinations WHERE id = $1)
+           AND a.state = 'failed' AND a.position > $2 AND a.position <= $3
+         ORDER BY a.position
+         LIMIT $4",
+        &[&destination.0.as_slice(), &int(after), &int(last), &limit_of(limit)],
+    )?;
+    let read = |row: &Row| Ok((number(row, 0)?, EventId(id_at(row, 1, "attempts", "event_id")?)));
     rows.iter().map(read).collect()
 }
 
@@ -111,6 +166,12 @@ pub(super) fn settle(db: &mut Db, settlement: &Settlement) -> Outcome<()> {
     for parked in &settlement.parked {
         put_parked(db, destination, parked)?;
     }
+    for (partition_number, position, at) in &settlement.passed {
+        db.execute(
+            "UPDATE parked SET passed_at = $4 WHERE destination = $1 AND partition = $2 AND position = $3",
+            &[&destination, &partition(*partition_number), &int(*position), &at.as_millis()],
+        )?;
+    }
     append_attempts(db, destination, &settlement.attempts)?;
     for remembered in &settlement.memories {
         memories::keep(db, destination, remembered)?;
@@ -121,12 +182,12 @@ pub(super) fn settle(db: &mut Db, settlement: &Settlement) -> Outcome<()> {
 fn put_parked(db: &mut Db, destination: i64, parked: &Parked) -> Outcome<()> {
     db.execute(
         "INSERT INTO parked (destination, partition, position, event_id, lane, attempts, parked_at, next_try_at,
-                             last_error, replay)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                             last_error, replay, passed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (destination, partition, position) DO UPDATE
          SET event_id = excluded.event_id, lane = excluded.lane, attempts = excluded.attempts,
              parked_at = excluded.parked_at, next_try_at = excluded.next_try_at, last_error = excluded.last_error,
-             replay = excluded.replay",
+             replay = excluded.replay, passed_at = excluded.passed_at",
         &[
             &destination,
             &partition(parked.partition),
@@ -138,6 +199,7 @@ fn put_parked(db: &mut Db, destination: i64, parked: &Parked) -> Outcome<()> {
             &parked.next_try_at.as_millis(),
             &parked.last_error.as_ref().map(String::as_bytes),
             &parked.replay,
+            &parked.passed_at.map(Timestamp::as_millis),
         ],
     )?;
     Ok(())
@@ -154,12 +216,14 @@ fn append_attempts(db: &mut Db, destination: i64, attempts: &[AttemptRecord]) ->
     let states: Vec<&str> = attempts.iter().map(|attempt| attempt.state.as_str()).collect();
     let details: Vec<Option<&[u8]>> =
         attempts.iter().map(|attempt| attempt.detail.as_ref().map(String::as_bytes)).collect();
+    let may_repeat: Vec<bool> = attempts.iter().map(|attempt| attempt.may_repeat).collect();
     db.execute(
-        "INSERT INTO attempts (destination, position, event_id, attempt, at, duration_ms, status, state, detail)
-         SELECT $1, position, event_id, attempt, at, duration_ms, status, state, detail
+        "INSERT INTO attempts (destination, position, event_id, attempt, at, duration_ms, status, state, detail,
+                               may_repeat)
+         SELECT $1, position, event_id, attempt, at, duration_ms, status, state, detail, may_repeat
          FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], $8::text[],
-                     $9::bytea[]) WITH ORDINALITY
-              AS new (position, event_id, attempt, at, duration_ms, status, state, detail, place)
+                     $9::bytea[], $10::boolean[]) WITH ORDINALITY
+              AS new (position, event_id, attempt, at, duration_ms, status, state, detail, may_repeat, place)
          ORDER BY place",
         &[
             &destination,
@@ -171,6 +235,7 @@ fn append_attempts(db: &mut Db, destination: i64, attempts: &[AttemptRecord]) ->
             &statuses,
             &states,
             &details,
+            &may_repeat,
         ],
     )?;
     Ok(())
@@ -188,7 +253,8 @@ fn attempts_sql(query: &AttemptQuery) -> String {
     };
     let event = if query.event.is_some() { "AND a.event_id = $3" } else { "AND $3::bytea IS NULL" };
     format!(
-        "SELECT a.number, d.id, a.position, a.event_id, a.attempt, a.at, a.duration_ms, a.status, a.state, a.detail
+        "SELECT a.number, d.id, a.position, a.event_id, a.attempt, a.at, a.duration_ms, a.status, a.state, a.detail,
+                a.may_repeat
          FROM attempts a
          JOIN destinations d ON d.number = a.destination
          WHERE a.number < $1 {trouble} {destination} {event}
@@ -231,6 +297,7 @@ fn read_attempt(row: &Row) -> Outcome<Attempt> {
             status: get::<Option<i32>>(row, 7)?.and_then(|status| u16::try_from(status).ok()),
             state: word(row, 8, TABLE, "state", place)?,
             detail: text_opt(row, 9, TABLE, "detail")?,
+            may_repeat: get(row, 10)?,
         },
     })
 }

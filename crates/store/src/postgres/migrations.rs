@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "claims", include_str!("../../migrations/postgres/0007_claims.sql")),
     (8, "reconciles", include_str!("../../migrations/postgres/0008_reconciles.sql")),
     (9, "replays", include_str!("../../migrations/postgres/0009_replays.sql")),
+    (10, "lane_policies", include_str!("../../migrations/postgres/0010_lane_policies.sql")),
 ];
 
 /// Whether our tables are there. Refuses a schema with another program's tables and one of a newer version; changes

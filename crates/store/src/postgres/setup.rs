@@ -1,6 +1,6 @@
 //! Sources, destinations, keys, settings of the installation, answers for Idempotency-Keys.
 
-use super::db::{Db, Outcome, get, id_at, inconsistent, int, json, number, text, text_opt, time, time_opt, word};
+use super::db::{Db, Outcome, get, id_at, inconsistent, int, json, number, text, text_opt, time, time_opt, uint, word};
 use super::session::Session;
 use super::{deliveries, events, pruning};
 use crate::records::{DestinationRecord, IdempotentRecord, KeyRecord, Progress, ResumeFrom, SourceRecord, Start};
@@ -8,6 +8,7 @@ use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{ApiKeyId, DestinationId, SourceId};
 use paidup_lifecycle::time::Timestamp;
 use postgres::Row;
+use std::time::Duration;
 
 /// All sources, oldest first.
 pub(super) fn sources(db: &mut Db) -> Outcome<Vec<SourceRecord>> {
@@ -56,7 +57,7 @@ pub(super) fn delete_source(db: &mut Db, id: SourceId) -> Outcome<bool> {
 pub(super) fn destinations(db: &mut Db) -> Outcome<Vec<DestinationRecord>> {
     let rows = db.query(
         "SELECT id, kind, name, settings, lane_order, filters, start, start_at, state, state_reason, state_since,
-                created_at, max_backlog, gaps
+                created_at, max_backlog, gaps, skip_after_s, keep_trying_s
          FROM destinations
          ORDER BY created_at, number",
         &[],
@@ -87,6 +88,8 @@ fn read_destination(row: &Row) -> Outcome<DestinationRecord> {
         created_at: time(row, 11)?,
         max_backlog: number(row, 12)?,
         gaps: json(row, 13, TABLE, "gaps", id)?,
+        skip_after: get::<Option<i64>>(row, 14)?.map(|seconds| Duration::from_secs(uint(seconds))),
+        keep_trying: Duration::from_secs(number(row, 15)?),
     })
 }
 
@@ -147,14 +150,16 @@ fn upsert_destination(db: &mut Db, destination: &DestinationRecord) -> Outcome<(
     };
     db.execute(
         "INSERT INTO destinations (id, kind, name, settings, lane_order, filters, start, start_at, state,
-                                   state_reason, state_since, created_at, max_backlog, gaps, has_open_gap)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                                   state_reason, state_since, created_at, max_backlog, gaps, has_open_gap,
+                                   skip_after_s, keep_trying_s)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (id) DO UPDATE
          SET kind = excluded.kind, name = excluded.name, settings = excluded.settings,
              lane_order = excluded.lane_order, filters = excluded.filters, start = excluded.start,
              start_at = excluded.start_at, state = excluded.state, state_reason = excluded.state_reason,
              state_since = excluded.state_since, created_at = excluded.created_at,
-             max_backlog = excluded.max_backlog, gaps = excluded.gaps, has_open_gap = excluded.has_open_gap",
+             max_backlog = excluded.max_backlog, gaps = excluded.gaps, has_open_gap = excluded.has_open_gap,
+             skip_after_s = excluded.skip_after_s, keep_trying_s = excluded.keep_trying_s",
         &[
             &destination.id.0.as_slice(),
             &destination.kind,
@@ -171,6 +176,8 @@ fn upsert_destination(db: &mut Db, destination: &DestinationRecord) -> Outcome<(
             &int(destination.max_backlog),
             &gaps,
             &destination.open_gap().is_some(),
+            &destination.skip_after.map(|span| int(span.as_secs())),
+            &int(destination.keep_trying.as_secs()),
         ],
     )?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::db::{Db, Outcome, inconsistent, int, limit_of, time, uint, word};
 use super::memories;
-use crate::records::{Attempt, AttemptQuery, AttemptRecord, Parked, Progress, Settlement};
+use crate::records::{Attempt, AttemptQuery, AttemptRecord, Parked, Progress, Settlement, WaitingLane};
 use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{DestinationId, EventId};
 use paidup_lifecycle::time::Timestamp;
@@ -73,28 +73,95 @@ pub(super) fn parked(db: &Db, destination: DestinationId, limit: usize) -> Outco
     let mut rows = statement.query((destination.0, limit_of(limit)))?;
     let mut parked = Vec::new();
     while let Some(row) = rows.next()? {
-        parked.push(Parked {
-            partition: row.get(0)?,
-            position: uint(row.get(1)?),
-            event_id: EventId(row.get(2)?),
-            lane: row.get(3)?,
-            attempts: row.get(4)?,
-            parked_at: time(row.get(5)?),
-            next_try_at: time(row.get(6)?),
-            last_error: row.get(7)?,
-            replay: row.get(8)?,
-        });
+        parked.push(read_parked(row)?);
     }
     Ok(parked)
 }
 
+fn read_parked(row: &Row<'_>) -> Outcome<Parked> {
+    let passed_at: Option<i64> = row.get(9)?;
+    Ok(Parked {
+        partition: row.get(0)?,
+        position: uint(row.get(1)?),
+        event_id: EventId(row.get(2)?),
+        lane: row.get(3)?,
+        attempts: row.get(4)?,
+        parked_at: time(row.get(5)?),
+        next_try_at: time(row.get(6)?),
+        last_error: row.get(7)?,
+        replay: row.get(8)?,
+        passed_at: passed_at.map(time),
+    })
+}
+
 pub(super) const PARKED: &str = "
-    SELECT p.partition, p.position, p.event_id, p.lane, p.attempts, p.parked_at, p.next_try_at, p.last_error, p.replay
+    SELECT p.partition, p.position, p.event_id, p.lane, p.attempts, p.parked_at, p.next_try_at, p.last_error, p.replay,
+           p.passed_at
     FROM destinations d
     JOIN parked p ON p.destination = d.number
     WHERE d.id = ?1
     ORDER BY p.partition, p.position
     LIMIT ?2";
+
+/// Lanes that wait, by the position of their first event.
+pub(super) fn waiting_lanes(
+    db: &Db,
+    destination: DestinationId,
+    after: u64,
+    limit: usize,
+) -> Outcome<Vec<WaitingLane>> {
+    let mut statement = db.conn.prepare_cached(WAITING_LANES)?;
+    let mut rows = statement.query((destination.0, int(after), limit_of(limit)))?;
+    let mut lanes = Vec::new();
+    while let Some(row) = rows.next()? {
+        lanes.push(WaitingLane { head: read_parked(row)?, behind: uint(row.get(10)?) });
+    }
+    Ok(lanes)
+}
+
+pub(super) const WAITING_LANES: &str = "
+    SELECT p.partition, p.position, p.event_id, p.lane, p.attempts, p.parked_at, p.next_try_at, p.last_error, p.replay,
+           p.passed_at,
+           iif(p.passed_at IS NULL,
+               (SELECT count(*)
+                FROM parked f
+                WHERE f.destination = p.destination AND f.lane = p.lane AND f.position > p.position
+                  AND f.passed_at IS NULL),
+               0)
+    FROM destinations d
+    JOIN parked p ON p.destination = d.number
+    WHERE d.id = ?1 AND p.partition = 0 AND p.position > ?2
+      AND (p.passed_at IS NOT NULL
+           OR NOT EXISTS (SELECT 1
+                          FROM parked e
+                          WHERE e.destination = p.destination AND e.lane = p.lane AND e.position < p.position
+                            AND e.passed_at IS NULL))
+    ORDER BY p.position
+    LIMIT ?3";
+
+/// Events that an attempt gave up, by position.
+pub(super) fn given_up(
+    db: &Db,
+    destination: DestinationId,
+    after: u64,
+    last: u64,
+    limit: usize,
+) -> Outcome<Vec<(u64, EventId)>> {
+    let mut statement = db.conn.prepare_cached(GIVEN_UP)?;
+    let rows = statement.query_map((destination.0, int(after), int(last), limit_of(limit)), |row| {
+        Ok((uint(row.get(0)?), EventId(row.get(1)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) const GIVEN_UP: &str = "
+    SELECT a.position, a.event_id
+    FROM attempts a INDEXED BY attempts_given_up
+    WHERE a.destination = (SELECT number FROM destinations WHERE id = ?1)
+      AND a.state = 'failed' AND a.position > ?2 AND a.position <= ?3
+    GROUP BY a.position
+    ORDER BY a.position
+    LIMIT ?4";
 
 /// Saves what a batch of deliveries came to.
 pub(super) fn settle(db: &Db, settlement: &Settlement) -> Outcome<()> {
@@ -113,6 +180,13 @@ pub(super) fn settle(db: &Db, settlement: &Settlement) -> Outcome<()> {
     for parked in &settlement.parked {
         put_parked(db, destination, parked)?;
     }
+    for (partition, position, at) in &settlement.passed {
+        db.conn
+            .prepare_cached(
+                "UPDATE parked SET passed_at = ?4 WHERE destination = ?1 AND partition = ?2 AND position = ?3",
+            )?
+            .execute((destination, partition, int(*position), at.as_millis()))?;
+    }
     for attempt in &settlement.attempts {
         append_attempt(db, destination, attempt)?;
     }
@@ -126,8 +200,9 @@ fn put_parked(db: &Db, destination: i64, parked: &Parked) -> Outcome<()> {
     db.conn
         .prepare_cached(
             "INSERT OR REPLACE INTO parked
-                 (destination, partition, position, event_id, lane, attempts, parked_at, next_try_at, last_error, replay)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 (destination, partition, position, event_id, lane, attempts, parked_at, next_try_at, last_error, replay,
+                  passed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute((
             destination,
@@ -140,6 +215,7 @@ fn put_parked(db: &Db, destination: i64, parked: &Parked) -> Outcome<()> {
             parked.next_try_at.as_millis(),
             &parked.last_error,
             parked.replay,
+            parked.passed_at.map(Timestamp::as_millis),
         ))?;
     Ok(())
 }
@@ -147,8 +223,9 @@ fn put_parked(db: &Db, destination: i64, parked: &Parked) -> Outcome<()> {
 fn append_attempt(db: &Db, destination: i64, attempt: &AttemptRecord) -> Outcome<()> {
     db.conn
         .prepare_cached(
-            "INSERT INTO attempts (destination, position, event_id, attempt, at, duration_ms, status, state, detail)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO attempts (destination, position, event_id, attempt, at, duration_ms, status, state, detail,
+                                   may_repeat)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute((
             destination,
@@ -160,6 +237,7 @@ fn append_attempt(db: &Db, destination: i64, attempt: &AttemptRecord) -> Outcome
             attempt.status,
             attempt.state.as_str(),
             &attempt.detail,
+            attempt.may_repeat,
         ))?;
     Ok(())
 }
@@ -185,7 +263,8 @@ pub(super) fn attempts_sql(query: &AttemptQuery) -> String {
     let event = if query.event.is_some() { "AND a.event_id = ?3" } else { "AND ?3 IS NULL" };
     let state = if query.state.is_some() { "AND a.state = ?4" } else { "AND ?4 IS NULL" };
     format!(
-        "SELECT a.number, d.id, a.position, a.event_id, a.attempt, a.at, a.duration_ms, a.status, a.state, a.detail
+        "SELECT a.number, d.id, a.position, a.event_id, a.attempt, a.at, a.duration_ms, a.status, a.state, a.detail,
+                a.may_repeat
          FROM attempts a {index}
          JOIN destinations d ON d.number = a.destination
          WHERE a.number < ?1 {trouble} {destination} {event} {state}
@@ -233,6 +312,7 @@ fn read_attempt(row: &Row<'_>) -> Outcome<Attempt> {
             status: row.get(7)?,
             state: word(row.get_ref(8)?.as_str().unwrap_or_default(), "attempts", "state", number)?,
             detail: row.get(9)?,
+            may_repeat: row.get(10)?,
         },
     })
 }

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "claims", include_str!("../../migrations/sqlite/0007_claims.sql")),
     (8, "reconciles", include_str!("../../migrations/sqlite/0008_reconciles.sql")),
     (9, "replays", include_str!("../../migrations/sqlite/0009_replays.sql")),
+    (10, "lane_policies", include_str!("../../migrations/sqlite/0010_lane_policies.sql")),
 ];
 
 /// Marks our files ("Paid"), so that another program's database is never taken for ours.

@@ -8,6 +8,7 @@ use crate::{Refused, StoreError};
 use paidup_lifecycle::ids::{ApiKeyId, DestinationId, SourceId};
 use paidup_lifecycle::time::Timestamp;
 use rusqlite::{OptionalExtension, Row};
+use std::time::Duration;
 
 /// All sources, oldest first.
 pub(super) fn sources(db: &Db) -> Outcome<Vec<SourceRecord>> {
@@ -48,7 +49,7 @@ pub(super) fn delete_source(db: &Db, id: SourceId) -> Outcome<bool> {
 
 const DESTINATION: &str = "
     SELECT id, kind, name, settings, lane_order, filters, start, start_at, state, state_reason, state_since, created_at,
-           max_backlog, gaps
+           max_backlog, gaps, skip_after_s, keep_trying_s
     FROM destinations";
 
 /// All destinations, oldest first.
@@ -66,6 +67,7 @@ fn read_destination(row: &Row<'_>) -> Outcome<DestinationRecord> {
     let id = DestinationId(row.get(0)?);
     let text = |column: usize| row.get_ref(column).map(|value| value.as_str().unwrap_or_default());
     let start_at: Option<i64> = row.get(7)?;
+    let skip_after_s: Option<i64> = row.get(14)?;
     let start = match (text(6)?, start_at) {
         ("now", None) => Start::Now,
         ("beginning", None) => Start::Beginning,
@@ -86,6 +88,8 @@ fn read_destination(row: &Row<'_>) -> Outcome<DestinationRecord> {
         created_at: time(row.get(11)?),
         max_backlog: uint(row.get(12)?),
         gaps: serde_json::from_str(text(13)?).map_err(|_| inconsistent("destinations", "gaps", id))?,
+        skip_after: skip_after_s.map(|seconds| Duration::from_secs(uint(seconds))),
+        keep_trying: Duration::from_secs(uint(row.get(15)?)),
     })
 }
 
@@ -147,14 +151,16 @@ fn upsert_destination(db: &Db, destination: &DestinationRecord) -> Outcome<()> {
     db.conn
         .prepare_cached(
             "INSERT INTO destinations (id, kind, name, settings, lane_order, filters, start, start_at, state,
-                                       state_reason, state_since, created_at, max_backlog, gaps)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                                       state_reason, state_since, created_at, max_backlog, gaps, skip_after_s,
+                                       keep_trying_s)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT (id) DO UPDATE
              SET kind = excluded.kind, name = excluded.name, settings = excluded.settings,
                  lane_order = excluded.lane_order, filters = excluded.filters, start = excluded.start,
                  start_at = excluded.start_at, state = excluded.state, state_reason = excluded.state_reason,
                  state_since = excluded.state_since, created_at = excluded.created_at,
-                 max_backlog = excluded.max_backlog, gaps = excluded.gaps",
+                 max_backlog = excluded.max_backlog, gaps = excluded.gaps, skip_after_s = excluded.skip_after_s,
+                 keep_trying_s = excluded.keep_trying_s",
         )?
         .execute((
             destination.id.0,
@@ -171,6 +177,8 @@ fn upsert_destination(db: &Db, destination: &DestinationRecord) -> Outcome<()> {
             destination.created_at.as_millis(),
             int(destination.max_backlog),
             gaps,
+            destination.skip_after.map(|span| int(span.as_secs())),
+            int(destination.keep_trying.as_secs()),
         ))?;
     Ok(())
 }

@@ -399,6 +399,20 @@ impl Deliveries for SqliteStore {
         self.read(move |db| deliveries::parked(db, destination, limit))
     }
 
+    fn waiting_lanes(&self, destination: DestinationId, after: u64, limit: usize) -> Answer<'_, Vec<WaitingLane>> {
+        self.read(move |db| deliveries::waiting_lanes(db, destination, after, limit))
+    }
+
+    fn given_up(
+        &self,
+        destination: DestinationId,
+        after: u64,
+        last: u64,
+        limit: usize,
+    ) -> Answer<'_, Vec<(u64, EventId)>> {
+        self.read(move |db| deliveries::given_up(db, destination, after, last, limit))
+    }
+
     fn remembers(&self, destination: DestinationId) -> Answer<'_, bool> {
         self.read(move |db| memories::any(db, destination))
     }

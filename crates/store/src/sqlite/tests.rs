@@ -536,6 +536,15 @@ async fn hot_queries_go_by_their_key_or_index() {
         (notifications::LISTED_NOTABLE.to_owned(), "INDEX notifications_notable (outcome=? AND number<?)"),
         (agenda::DUE.to_owned(), "SEARCH deadlines USING PRIMARY KEY (due_at<?)"),
         (deliveries::PARKED.to_owned(), "SEARCH p USING PRIMARY KEY (destination=?)"),
+        (deliveries::GIVEN_UP.to_owned(), "USING INDEX attempts_given_up (destination=? AND position>?"),
+        (
+            deliveries::WAITING_LANES.to_owned(),
+            "SEARCH p USING PRIMARY KEY (destination=? AND partition=? AND position>?)",
+        ),
+        (
+            deliveries::WAITING_LANES.to_owned(),
+            "SEARCH e USING INDEX parked_by_lane (destination=? AND lane=? AND position<?)",
+        ),
         (attempts(of_event), "USING INDEX attempts_by_event (event_id=?"),
         (attempts(of_hook), "USING INDEX attempts_by_destination (destination=?"),
         (attempts(failed), "USING INDEX attempts_in_trouble (state=?"),

@@ -55,6 +55,8 @@ pub(crate) struct AttemptAnswer {
     state: DeliveryState,
     /// Why, and an excerpt of the answer.
     detail: Option<String>,
+    /// No answer came and the far side cannot tell repeats: it may have arrived, and come a second time with the next try.
+    may_repeat: bool,
 }
 
 /// One event at one destination.
@@ -72,12 +74,15 @@ pub(crate) struct DeliveryAnswer {
     /// When it is tried again.
     #[schema(value_type = Option<String>)]
     next_try_at: Option<Timestamp>,
-    /// Every try that is still kept, oldest first.
+    /// How often it may have arrived before its last try.
+    may_have_repeated: usize,
+    /// Every try that is still kept, newest first.
     attempts: Vec<AttemptAnswer>,
 }
 
 impl From<Delivery> for DeliveryAnswer {
     fn from(delivery: Delivery) -> DeliveryAnswer {
+        let may_have_repeated = delivery.may_have_repeated();
         let attempts = delivery.attempts.into_iter().map(|record| AttemptAnswer {
             attempt: record.attempt,
             at: record.at,
@@ -85,12 +90,14 @@ impl From<Delivery> for DeliveryAnswer {
             status: record.status,
             state: record.state,
             detail: record.detail,
+            may_repeat: record.may_repeat,
         });
         DeliveryAnswer {
             destination_id: delivery.destination,
             event_id: delivery.event,
             state: delivery.state,
             next_try_at: delivery.next_try_at,
+            may_have_repeated,
             attempts: attempts.collect(),
         }
     }

@@ -10,7 +10,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use paidup_hub::Hub;
 use paidup_hub::alerts::Alert;
-use paidup_hub::destinations::{DestinationChange as Change, DestinationView, NewDestination as New};
+use paidup_hub::destinations::{
+    DestinationChange as Change, DestinationView, LanePolicy as Policy, NewDestination as New,
+};
+use paidup_hub::dispatch::breaker::Look;
 use paidup_lifecycle::event::EventType;
 use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::DestinationId;
@@ -51,6 +54,46 @@ pub(crate) struct NewDestination {
     /// So many events may wait for it; beyond, it is switched off with a gap on record. 1,000,000 when absent.
     #[serde(default)]
     max_backlog: Option<u64>,
+    /// What a lane does whose first event fails. `wait` when absent.
+    #[serde(default)]
+    lane_policy: Option<LanePolicy>,
+    /// From its first failure on an event is tried for at least so many hours, 1 to 720, and then given up; a destination that
+    /// takes nothing at all for so long is switched off. 75 when absent.
+    #[serde(default)]
+    keep_trying_hours: Option<u64>,
+}
+
+/// What a lane does whose first event fails: `"wait"` until that arrived or was given up, or `{"skip_after_s": 600}`: so many
+/// seconds (1 to 2,592,000) after its first failure the lane goes on, and the failed event is tried by itself.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LanePolicy {
+    /// Until the first event arrived or was given up.
+    Wait,
+    /// Seconds from the first failure of its first event on.
+    SkipAfterS(u64),
+}
+
+impl From<LanePolicy> for Policy {
+    fn from(policy: LanePolicy) -> Policy {
+        match policy {
+            LanePolicy::Wait => Policy::Wait,
+            LanePolicy::SkipAfterS(seconds) => Policy::SkipAfter(Duration::from_secs(seconds)),
+        }
+    }
+}
+
+impl From<Policy> for LanePolicy {
+    fn from(policy: Policy) -> LanePolicy {
+        match policy {
+            Policy::Wait => LanePolicy::Wait,
+            Policy::SkipAfter(span) => LanePolicy::SkipAfterS(span.as_secs()),
+        }
+    }
+}
+
+fn hours(given: Option<u64>) -> Option<Duration> {
+    given.map(|hours| Duration::from_secs(hours.saturating_mul(3600)))
 }
 
 /// A change of a destination.
@@ -75,6 +118,40 @@ pub(crate) struct DestinationChange {
     /// So many events may wait for it.
     #[serde(default)]
     max_backlog: Option<u64>,
+    /// From now on; what a lane went on without stays so.
+    #[serde(default)]
+    lane_policy: Option<LanePolicy>,
+    /// 1 to 720.
+    #[serde(default)]
+    keep_trying_hours: Option<u64>,
+}
+
+/// Whether anybody is there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BreakerAnswer {
+    /// `closed`: deliveries run. `open`: it takes nothing; a probe goes now and then, the rest waits in the log.
+    /// `half_open`: a probe is under way, or it answered and gets a few calls at a time, twice as many each second.
+    state: String,
+    /// Since when nothing was taken; null: the last attempt was.
+    failing_since: Option<String>,
+    /// When the next probe goes.
+    next_probe_at: Option<String>,
+    /// How many seconds it waits for the one after that, should that fail.
+    next_probe_wait_s: Option<u64>,
+    /// Calls side by side while it comes back.
+    at_once: Option<usize>,
+}
+
+impl From<Look> for BreakerAnswer {
+    fn from(look: Look) -> BreakerAnswer {
+        BreakerAnswer {
+            state: look.phase.to_string(),
+            failing_since: look.failing_since.map(|at| at.to_string()),
+            next_probe_at: look.probe_at.map(|at| at.to_string()),
+            next_probe_wait_s: look.probe_every.map(|span| span.as_secs()),
+            at_once: look.at_once,
+        }
+    }
 }
 
 /// Events that a destination was not told, or not in time.
@@ -148,6 +225,12 @@ pub(crate) struct DestinationAnswer {
     behind: u64,
     /// Beyond so many it is switched off.
     max_backlog: u64,
+    /// What a lane does whose first event fails.
+    lane_policy: LanePolicy,
+    /// An event is tried for at least so long; when nothing was taken for so long, it is switched off.
+    keep_trying_hours: u64,
+    /// Whether anybody is there; null: it is not served.
+    breaker: Option<BreakerAnswer>,
     /// What it was not told, or not in time; oldest first.
     gaps: Vec<GapAnswer>,
     /// What a person must know about now.
@@ -174,6 +257,9 @@ impl From<DestinationView> for DestinationAnswer {
             state_since: view.state_since.to_string(),
             behind: view.behind,
             max_backlog: view.max_backlog,
+            lane_policy: view.lane_policy.into(),
+            keep_trying_hours: view.keep_trying.as_secs() / 3600,
+            breaker: view.breaker.map(BreakerAnswer::from),
             gaps: view.gaps.into_iter().map(GapAnswer::from).collect(),
             alerts: view.alerts.into_iter().map(AlertAnswer::from).collect(),
             created_at: view.created_at.to_string(),
@@ -213,6 +299,8 @@ pub(crate) async fn create(
         order: request.order,
         start: start(request.start.as_deref())?,
         max_backlog: request.max_backlog,
+        lane_policy: request.lane_policy.map(Policy::from),
+        keep_trying: hours(request.keep_trying_hours),
     };
     let made = hub.create_destination(new).await?;
     let answer = DestinationAnswer { made: made.made, ..made.view.into() };
@@ -268,6 +356,8 @@ pub(crate) async fn change(
         filter: request.filter,
         order: request.order,
         max_backlog: request.max_backlog,
+        lane_policy: request.lane_policy.map(Policy::from),
+        keep_trying: hours(request.keep_trying_hours),
     };
     Ok(axum::Json(hub.update_destination(id(&text)?, change).await?.into()))
 }

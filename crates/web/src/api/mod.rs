@@ -13,6 +13,7 @@ pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod lookups;
 pub(crate) mod notifications;
+pub(crate) mod parked;
 pub(crate) mod purchases;
 pub(crate) mod reconciles;
 pub(crate) mod replays;
