@@ -35,6 +35,14 @@ impl ReplayState {
     }
 }
 
+closed_set! {
+    /// Which deliveries a replay tells again.
+    pub enum ReplayOnly {
+        /// Those that were given up and have not arrived since.
+        Failed = "failed",
+    }
+}
+
 /// Which events are told again, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,6 +64,9 @@ pub struct ReplayQuery {
     /// Of this purchase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purchase: Option<PurchaseId>,
+    /// To each destination only what became of it there; `None`: whatever became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<ReplayOnly>,
 }
 
 /// A replay.

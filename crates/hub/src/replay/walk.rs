@@ -8,8 +8,9 @@ use crate::{Hub, HubError};
 use paidup_destinations::LoggedEvent;
 use paidup_lifecycle::ids::{CustomerId, ReplayId};
 use paidup_store::StoreError;
-use paidup_store::records::{DestinationState, EventQuery};
-use paidup_store::replays::{ReplayRecord, ReplayState};
+use paidup_store::records::{AttemptQuery, DeliveryState, DestinationState, EventQuery};
+use paidup_store::replays::{ReplayOnly, ReplayRecord, ReplayState};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,12 @@ const MAX_AHEAD: usize = 1_000;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Events of one customer or purchase that a replay takes in; more than that is a range of the log.
 const MAX_OF_ONE: usize = 100_000;
+
+/// What is to be told next, in order, and up to where the log was looked at then.
+struct Page {
+    events: Vec<LoggedEvent>,
+    position: u64,
+}
 
 impl Hub {
     /// Walks until the end, or until `stop`.
@@ -57,7 +64,7 @@ impl Hub {
         }
         // A second's worth, so that the pace is even.
         let most = usize::try_from(record.per_minute.div_ceil(60)).unwrap_or(PAGE).min(PAGE);
-        let (events, mut position) = self.replay_page(&record).await?;
+        let Page { events, mut position } = self.replay_page(&record, &targets).await?;
         let mut told = 0;
         for event in &events {
             if told >= most {
@@ -65,8 +72,10 @@ impl Hub {
                 break;
             }
             for target in targets.iter().filter(|target| wants_now(target, event)) {
-                self.replay_to(target, event).await?;
-                told += 1;
+                if record.query.only.is_none() || self.was_given_up(target, event).await? {
+                    self.replay_to(target, event).await?;
+                    told += 1;
+                }
             }
         }
         self.store().advance_replay(id, position, record.told + told as u64).await?;
@@ -99,23 +108,55 @@ impl Hub {
         Ok(false)
     }
 
-    /// What is to be told next, in order, and up to where the log is looked at then.
-    async fn replay_page(&self, record: &ReplayRecord) -> Result<(Vec<LoggedEvent>, u64), HubError> {
+    /// What is to be told next, by whatever index finds the fewest.
+    async fn replay_page(&self, record: &ReplayRecord, targets: &[Target]) -> Result<Page, HubError> {
         let query = &record.query;
         if record.position >= record.last {
-            return Ok((Vec::new(), record.last));
+            return Ok(Page { events: Vec::new(), position: record.last });
         }
-        let mut page = if query.customer.is_some() || query.purchase.is_some() {
-            self.events_of_one(record).await?
-        } else {
-            self.store().events_after(PARTITION, record.position, PAGE).await?
+        let is_of_one = query.customer.is_some() || query.purchase.is_some();
+        let mut page = match query.only {
+            None | Some(ReplayOnly::Failed) if is_of_one => self.events_of_one(record).await?,
+            Some(ReplayOnly::Failed) => return self.failed_page(record, targets).await,
+            None => self.store().events_after(PARTITION, record.position, PAGE).await?,
         };
         let position = match page.last() {
             Some(last) if page.len() >= PAGE => last.position.min(record.last),
             Some(_) | None => record.last,
         };
         page.retain(|event| event.position <= record.last && query.filter.wants(&event.event));
-        Ok((page, position))
+        Ok(Page { events: page, position })
+    }
+
+    /// What was given up at any of the targets.
+    async fn failed_page(&self, record: &ReplayRecord, targets: &[Target]) -> Result<Page, HubError> {
+        let (query, mut position, mut found) = (&record.query, record.last, BTreeMap::new());
+        for target in targets {
+            let given_up = self.store().given_up(target.id, record.position, record.last, PAGE).await?;
+            if let Some((last, _)) = given_up.last().filter(|_| given_up.len() >= PAGE) {
+                position = position.min(*last);
+            }
+            found.extend(given_up);
+        }
+        let mut events = Vec::new();
+        for (_, id) in found.into_iter().take_while(|(place, _)| *place <= position) {
+            // One that is no longer kept cannot be told again.
+            let event = self.store().event(id).await?;
+            events.extend(event.filter(|event| query.filter.wants(&event.event)));
+        }
+        Ok(Page { events, position })
+    }
+
+    /// Whether the last word on an event at a destination is that it was given up.
+    async fn was_given_up(&self, target: &Target, event: &LoggedEvent) -> Result<bool, HubError> {
+        let of_this = AttemptQuery {
+            destination: Some(target.id),
+            event: Some(event.event.id),
+            limit: 1,
+            ..AttemptQuery::default()
+        };
+        let newest = self.store().attempts(of_this).await?;
+        Ok(newest.first().is_some_and(|attempt| attempt.record.state == DeliveryState::Failed))
     }
 
     /// The next page of what concerns one customer or purchase: found by their own indexes, newest first.

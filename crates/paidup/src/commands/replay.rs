@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Only of this purchase (pur_...).
     #[arg(long, value_name = "ID")]
     purchase: Option<String>,
+    /// Only what was given up and has not arrived since.
+    #[arg(long)]
+    failed: bool,
     /// At most so many events a minute. Default: 3,000.
     #[arg(long, value_name = "N")]
     per_minute: Option<u32>,
@@ -67,6 +70,9 @@ impl Arguments {
         if !self.types.is_empty() {
             body.insert("types".to_owned(), json!(self.types));
         }
+        if self.failed {
+            body.insert("only".to_owned(), json!("failed"));
+        }
         body.extend(self.per_minute.map(|most| ("per_minute".to_owned(), json!(most))));
         body
     }
@@ -80,13 +86,14 @@ impl Arguments {
             (None, Some(change)) => bail!("--{change} takes the id of a replay (rpl_...)"),
             (None, None) if wanted.is_empty() => {
                 bail!(
-                    "what is to be told again? Name an event (evt_...), or a range with --from, --type, --customer, --destination"
+                    "what is to be told again? Name an event (evt_...), or a range with --from, --type, --customer, --destination, --failed"
                 )
             }
             (None, None) => Ok(("POST", "/v1/replays".to_owned(), Some(wanted.into()))),
             (Some(id), None) if id.starts_with("evt_") => {
                 if let Some(other) = wanted.keys().find(|name| *name != "destination") {
-                    bail!("--{} is for a range: leave out the event's id", other.replace('_', "-"));
+                    let option = if other == "only" { "failed".to_owned() } else { other.replace('_', "-") };
+                    bail!("--{option} is for a range: leave out the event's id");
                 }
                 Ok(("POST", format!("/v1/events/{id}/replay"), Some(wanted.into())))
             }
@@ -189,6 +196,8 @@ mod tests {
                     json!({"from": "2026-01-01T00:00:00Z", "customer": "user-1", "per_minute": 60}),
                 )),
             ),
+            ("--failed", Some(("POST", "/v1/replays", json!({"only": "failed"})))),
+            ("evt_1 --failed", None),
             ("rpl_1", Some(("GET", "/v1/replays/rpl_1", Value::Null))),
             ("rpl_1 --cancel", Some(("POST", "/v1/replays/rpl_1/cancel", Value::Null))),
             ("rpl_1 --pause", Some(("POST", "/v1/replays/rpl_1/pause", Value::Null))),

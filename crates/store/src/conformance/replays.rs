@@ -1,7 +1,7 @@
 //! Ranges of the log that are told again.
 
 use super::*;
-use crate::replays::{MAX_KEPT, ReplayQuery, ReplayRecord, ReplayState};
+use crate::replays::{MAX_KEPT, ReplayOnly, ReplayQuery, ReplayRecord, ReplayState};
 use crate::*;
 use paidup_lifecycle::event::EventType;
 use paidup_lifecycle::filter::Filter;
@@ -39,6 +39,7 @@ async fn a_replay_is_kept_as_it_was_wanted(store: Arc<dyn Store>) {
         filter,
         customer: Some(CustomerId::derive(&[b"customer"])),
         purchase: Some(PurchaseId::derive(&[b"purchase"])),
+        only: Some(ReplayOnly::Failed),
     };
     let wanted = ReplayRecord { query, ..replay("wanted") };
     store.begin_replay(wanted.clone()).await.unwrap();

@@ -15,12 +15,12 @@ use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::ids::{DestinationId, PurchaseId, ReplayId, SourceId};
 use paidup_lifecycle::observation::Environment;
 use paidup_lifecycle::time::Timestamp;
-use paidup_store::replays::{ReplayQuery, ReplayRecord};
+use paidup_store::replays::{ReplayOnly, ReplayQuery, ReplayRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Which events are to be told again, and to whom. At least one of `destination`, `from`, `to`, `types`, `customer` and
-/// `purchase` narrows it.
+/// Which events are to be told again, and to whom. At least one of `destination`, `from`, `to`, `types`, `customer`,
+/// `purchase` and `only` narrows it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct NewReplay {
@@ -44,6 +44,10 @@ pub(crate) struct NewReplay {
     customer: Option<String>,
     /// A purchase's id.
     purchase: Option<String>,
+    /// `failed`: to each destination only what was given up there and has not arrived since, as far as attempts are kept.
+    /// Absent: whatever became of it.
+    #[schema(value_type = Option<String>)]
+    only: Option<ReplayOnly>,
     /// At most so many events a minute, 1 to 600,000; 3,000 when absent.
     per_minute: Option<u32>,
 }
@@ -110,10 +114,11 @@ impl NewReplay {
             || self.to.is_some()
             || !self.types.is_empty()
             || self.customer.is_some()
-            || self.purchase.is_some();
+            || self.purchase.is_some()
+            || self.only.is_some();
         if !narrows {
             let detail = "this would tell everything again to everybody: give at least one of destination, from, to, types, \
-                          customer and purchase";
+                          customer, purchase and only";
             return Err(Problem::invalid("", detail));
         }
         let customer = match &self.customer {
@@ -138,7 +143,7 @@ impl NewReplay {
             products: self.products.clone(),
             ..Filter::default()
         };
-        Ok(ReplayQuery { destination, from: self.from, to: self.to, filter, customer, purchase })
+        Ok(ReplayQuery { destination, from: self.from, to: self.to, filter, customer, purchase, only: self.only })
     }
 }
 
