@@ -297,7 +297,9 @@ impl Dispatcher {
             let taken = match self.breaker.permit(now, self.flights) {
                 Permit::UpTo(most, until) if self.flights >= most => return Some(until),
                 Permit::Freely | Permit::UpTo(..) => {
-                    self.book.take(now, share(self.pace.coalesces, self.waiting()), &on_wire)
+                    // What a rate limit sent back together is no pressure by itself, but comes back together.
+                    let crowd = self.waiting().max(ready as u64);
+                    self.book.take(now, share(self.pace.coalesces, crowd), &on_wire)
                 }
                 Permit::Probe => {
                     let newest = self.breaker.probe();

@@ -21,6 +21,7 @@ use paidup_lifecycle::time::Timestamp;
 use paidup_store::records::{AttemptQuery, DeliveryState, DestinationRecord, Start};
 use paidup_store::{Before, Changes, Decision, OpenOptions, Refused, Urgency, Wants};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use url::Url;
 
 const ID: DestinationId = DestinationId([9; 16]);
@@ -643,6 +644,24 @@ async fn a_crowd_shares_deliveries_and_a_refusal_is_sought_one_by_one() {
     let calls: Vec<usize> = world.far.calls.lock().iter().map(|(_, numbers)| numbers.len()).collect();
     assert!(calls.contains(&10) && calls.iter().all(|count| *count <= 10), "{calls:?}");
     assert_eq!(calls[calls.len() - 1], 1, "a few are told one by one: {calls:?}");
+    world.dispatch.stop(ID).await;
+}
+
+/// A rate limit sends a whole message back: what comes back together is told together again, and not one by one against the
+/// same limit.
+#[tokio::test]
+async fn a_crowd_that_a_rate_limit_sent_back_still_shares_deliveries() {
+    let first = AtomicBool::new(true);
+    let mut world =
+        World::new(move |_, _| Does::Answer(if first.swap(false, Ordering::Relaxed) { 429 } else { 200 })).await;
+    world.pace = Pace { concurrency: 1, coalesces: 500, settle_each: true, ..PACE };
+    let lanes: Vec<u8> = (0..150).collect();
+    world.append(&lanes).await;
+    world.start();
+    world.until_cursor(150).await;
+    assert_lanes_in_order(&world.took(), &lanes);
+    let calls: Vec<usize> = world.far.calls.lock().iter().map(|(_, numbers)| numbers.len()).collect();
+    assert!(calls[0] > 10 && calls.len() <= 14, "{calls:?}");
     world.dispatch.stop(ID).await;
 }
 
