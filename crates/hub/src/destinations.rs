@@ -243,10 +243,12 @@ impl Port {
 impl Hub {
     /// Serves every active destination of the database. One that cannot be opened is said so and left alone: the others
     /// are served.
-    pub(crate) async fn start_destinations(&self) -> Result<(), HubError> {
+    pub(crate) async fn start_destinations(&self, broke_off: bool) -> Result<(), HubError> {
         for record in self.store().destinations().await? {
             match (record.state, self.target(&record)) {
-                (DestinationState::Active, Ok(target)) => self.destinations().dispatch.start(target),
+                (DestinationState::Active, Ok(target)) => {
+                    self.destinations().dispatch.start(Target { broke_off, ..target });
+                }
                 (DestinationState::Active, Err(error)) => {
                     tracing::error!(destination.id = %record.id, %error, "destination cannot be opened");
                 }
@@ -587,6 +589,7 @@ fn target(record: &DestinationRecord, opened: &Opened) -> Target {
         skip_after: record.skip_after,
         keep_trying: record.keep_trying,
         gently: false,
+        broke_off: false,
         filters: record.filters.clone(),
         destination: Arc::clone(&opened.destination),
         secrets: Arc::clone(&opened.secrets),

@@ -63,6 +63,7 @@ use scheduler::Agenda;
 use secrets::{SecretError, Secrets};
 use sources::Registry;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -127,7 +128,11 @@ struct Inner {
     discord_users: DiscordUsers,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    started: AtomicBool,
 }
+
+/// Kept while a hub runs: whoever finds it at a start knows that the hub before broke off.
+const RUNNING: &str = "running";
 
 impl Hub {
     /// Opens a hub on `store`: finds or makes its keys, opens its sources. Runs nothing yet.
@@ -207,6 +212,7 @@ impl Hub {
                 discord_users: DiscordUsers::default(),
                 tasks,
                 stopping,
+                started: AtomicBool::new(false),
             }),
             None,
         );
@@ -216,7 +222,10 @@ impl Hub {
 
     /// Starts every loop: deadlines, questions, the catalogue's sweep, deliveries.
     pub async fn start(&self) -> Result<(), StartError> {
-        self.start_destinations().await?;
+        let broke_off = self.store().meta(RUNNING).await?.is_some_and(|kept| !kept.is_empty());
+        self.store().put_meta(RUNNING, vec![1]).await?;
+        self.0.started.store(true, Ordering::Release);
+        self.start_destinations(broke_off).await?;
         self.start_backfills().await?;
         self.start_replays().await?;
         self.tasks().spawn(self.clone().run_halts());
@@ -391,6 +400,11 @@ impl Hub {
         self.0.stopping.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        if self.0.started.load(Ordering::Acquire)
+            && let Err(error) = self.0.store.put_meta(RUNNING, Vec::new()).await
+        {
+            tracing::warn!(%error, "the next start will count repeats that there were none of");
+        }
         self.0.store.close().await
     }
 }

@@ -68,7 +68,8 @@ impl Figures {
         registry.register("deliveries_failed", "Events that were given up", figures.failed.clone());
         registry.register("deliveries_retried", "Attempts that failed and are repeated", figures.retried.clone());
         registry.register("deliveries_passed", "Events that their lanes went on without", figures.passed.clone());
-        let help = "Deliveries that may have arrived twice: tried again although no answer had come";
+        let help =
+            "Deliveries that may have arrived twice, at most: tried again after no answer, or after the hub broke off";
         registry.register("deliveries_may_repeat", help, figures.may_repeat.clone());
         registry.register("deliveries_in_flight", "Attempts under way", figures.in_flight.clone());
         registry.register("deliveries_waiting", "Events that are not settled yet", figures.waiting.clone());

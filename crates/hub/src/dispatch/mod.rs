@@ -88,6 +88,8 @@ pub struct Target {
     pub keep_trying: Duration,
     /// Begins with a few calls at a time: it was held or switched off, and a lot may wait for it.
     pub gently: bool,
+    /// The loop before ended without saving: what it had sent last may be sent again, and is counted.
+    pub broke_off: bool,
     /// What it wants, by version.
     pub filters: Vec<FilterVersion>,
     /// How to speak to it.
@@ -204,7 +206,7 @@ async fn supervise(
     halts: mpsc::UnboundedSender<Halt>,
     shown: Arc<Mutex<Look>>,
 ) {
-    let (id, target) = (target.id, Arc::new(target));
+    let (id, mut target) = (target.id, Arc::new(target));
     let gauges = port.figures.of(id);
     gauges.served.set(1);
     while !stop.is_cancelled() {
@@ -219,6 +221,7 @@ async fn supervise(
             }
             Err(_) => {
                 tracing::error!(destination.id = %id, "the delivery loop failed and starts again");
+                target = Arc::new(Target { broke_off: true, ..(*target).clone() });
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = port.clock.sleep(RESTART_AFTER) => {}

@@ -98,6 +98,9 @@ pub struct Dispatcher {
     io: FuturesUnordered<BoxFuture<'static, Done>>,
     flights: usize,
     flying: usize,
+    /// After a loop that broke off: events up to here, and so many of them, may have been sent already.
+    doubtful_to: u64,
+    doubtful: usize,
     /// When a delivery came back last; at first, when the loop began.
     landed_at: Timestamp,
     /// There may be more to read.
@@ -133,6 +136,8 @@ impl Dispatcher {
             io: FuturesUnordered::new(),
             flights: 0,
             flying: 0,
+            doubtful_to: 0,
+            doubtful: 0,
             landed_at: port.clock.now(),
             more: true,
             reading: false,
@@ -193,10 +198,15 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             let opened = async {
                 let book = load(&self.port, &self.target, self.partition).await?;
-                Ok::<_, StoreError>((book, self.port.store.remembers(self.target.id).await?))
+                let head = self.port.store.head(self.partition).await?;
+                Ok::<_, StoreError>((book, self.port.store.remembers(self.target.id).await?, head))
             };
             match opened.await {
-                Ok((book, remembers)) => {
+                Ok((book, remembers, head)) => {
+                    if self.target.broke_off && !self.target.destination.tells_repeats() {
+                        let in_flight = self.pace.concurrency.saturating_mul(self.pace.coalesces.max(1));
+                        (self.doubtful_to, self.doubtful) = (head, in_flight.saturating_add(MAX_UNSAVED));
+                    }
                     let patience = Patience { full: self.pace.concurrency, ..Patience::default() };
                     self.breaker = Breaker::restore(patience, book.failing_since());
                     if book.failing_since().is_some() || self.target.gently {
@@ -324,6 +334,10 @@ impl Dispatcher {
     fn fly(&mut self, taken: Vec<Taken>, on_wire: OnWire) {
         self.flights += 1;
         self.flying += taken.len();
+        let doubtful = taken.iter().filter(|one| one.position <= self.doubtful_to && one.attempts == 0).count();
+        let doubtful = doubtful.min(self.doubtful);
+        self.doubtful -= doubtful;
+        self.gauges.may_repeat.inc_by(doubtful as u64);
         let (waiting, memories) = (self.waiting(), self.memories.clone());
         let (port, target) = (Arc::clone(&self.port), Arc::clone(&self.target));
         let flight = async move { Done::Landed(fly(&port, &target, taken, &memories, waiting, &on_wire).await) };

@@ -177,6 +177,7 @@ struct World {
     filters: Vec<FilterVersion>,
     order: LaneOrder,
     skip_after: Option<Duration>,
+    broke_off: bool,
     made: u64,
     /// How time passes in `until`.
     step: Duration,
@@ -236,6 +237,7 @@ impl World {
             filters: Vec::new(),
             order: LaneOrder::Purchase,
             skip_after: None,
+            broke_off: false,
             made: 0,
             step: Duration::from_millis(10),
             dispatch,
@@ -256,6 +258,7 @@ impl World {
             skip_after: self.skip_after,
             keep_trying: paidup_store::records::DEFAULT_KEEP_TRYING,
             gently: false,
+            broke_off: self.broke_off,
             filters: self.filters.clone(),
             destination,
             secrets,

@@ -1,7 +1,7 @@
 //! Receivers that answer slowly, without end, packed, inward or with nonsense: bounded, harmless to all others, and explained
 //! in the words of the attempt.
 
-use crate::support::{Receiver, TestHub, start};
+use crate::support::{Program, Receiver, TestHub, start};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -187,4 +187,45 @@ async fn a_receiver_that_asks_for_ever_to_be_left_alone_is_asked_again_within_a_
     assert!(("2026-01-02T00:00:00Z".."2026-01-02T03:00:00Z").contains(&next), "{row}");
     assert_eq!(row["attempts"], 0, "a rate limit is no failed attempt");
     hub.stop().await;
+}
+
+/// `paidup_deliveries_may_repeat_total` of that destination.
+async fn may_repeat(program: &Program, id: &str) -> u64 {
+    let figures = program.api("GET", "/metrics", Value::Null).await.expect(200);
+    let name = format!("paidup_deliveries_may_repeat_total{{destination=\"{id}\"}} ");
+    let line = figures.as_str().unwrap_or_default().lines().find_map(|line| line.strip_prefix(&name)).unwrap_or("0");
+    line.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn what_was_under_way_when_the_program_was_killed_counts_as_a_possible_repeat() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("paidup.db");
+    let receiver = Receiver::start().await;
+    let program = Program::serve(&database);
+    let source = json!({"type": "generic", "name": "backend", "config": {}});
+    let source = program.api("POST", "/v1/sources", source).await.expect(201)["id"].as_str().expect("an id").to_owned();
+    let config = json!({"url": receiver.url("/hook"), "format": "paidup"});
+    let hook =
+        json!({"type": "webhook", "name": "hook", "config": config, "filter": {"events": ["SUBSCRIPTION_STARTED"]}});
+    let id = program.api("POST", "/v1/destinations", hook).await.expect(201)["id"].as_str().expect("an id").to_owned();
+    // It is sent and never answered.
+    receiver.hold(true);
+    let bought = start("n1", "user-1", "sub-1", "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z");
+    program.api("POST", &format!("/ingest/{source}"), bought).await.expect(200);
+    receiver.wait_for(1).await;
+    assert_eq!(may_repeat(&program, &id).await, 0);
+    drop(program); // as kill -9 does
+    receiver.hold(false);
+    let program = Program::serve(&database);
+    let requests = receiver.wait_for(2).await;
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    assert_eq!(may_repeat(&program, &id).await, 1);
+    // A stop in good order leaves no doubt.
+    program.stop();
+    let program = Program::serve(&database);
+    let again = start("n2", "user-2", "sub-2", "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z");
+    program.api("POST", &format!("/ingest/{source}"), again).await.expect(200);
+    receiver.wait_for(3).await;
+    assert_eq!(may_repeat(&program, &id).await, 0);
 }

@@ -181,3 +181,26 @@ async fn an_attempt_without_an_answer_that_is_tried_again_counts_as_a_possible_r
     assert_eq!((doubtful, world.dispatch.port().figures.of(ID).may_repeat.get()), (vec![1], 1));
     world.dispatch.stop(ID).await;
 }
+
+#[tokio::test]
+async fn what_was_sent_and_not_saved_when_it_broke_off_counts_as_a_possible_repeat() {
+    let mut world = World::new(everything).await;
+    world.append(&[1, 2, 3]).await;
+    world.start();
+    world.until_cursor(3).await;
+    // Taken, and gone before the next moment of saving.
+    world.append(&[1, 2]).await;
+    while world.took().len() < 5 {
+        tokio::task::yield_now().await;
+    }
+    world.crash().await;
+    world.broke_off = true;
+    world.start();
+    world.until_cursor(5).await;
+    let repeated = world.took().len() as u64 - 5;
+    world.append(&[1, 2, 3]).await;
+    world.until_cursor(8).await;
+    let counted = world.dispatch.port().figures.of(ID).may_repeat.get();
+    assert_eq!((repeated, counted), (2, 2), "what came later is not in doubt");
+    world.dispatch.stop(ID).await;
+}

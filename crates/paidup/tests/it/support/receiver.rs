@@ -33,6 +33,8 @@ struct Kept {
     answers: VecDeque<u16>,
     /// The status of everything, when set.
     always: Option<u16>,
+    /// Nothing is answered.
+    held: bool,
 }
 
 /// A receiver.
@@ -51,7 +53,13 @@ impl Receiver {
         let take = receiver.clone();
         let app = axum::Router::new().fallback(move |headers: HeaderMap, bytes: axum::body::Bytes| {
             let take = take.clone();
-            async move { take.take(headers, &bytes) }
+            async move {
+                let answer = take.take(headers, &bytes);
+                if take.kept().held {
+                    std::future::pending::<()>().await;
+                }
+                answer
+            }
         });
         tokio::spawn(async move {
             let _ = axum::serve(listener, app).await;
@@ -85,6 +93,11 @@ impl Receiver {
     /// The status of every request from now on; `None`: as `answer` said.
     pub(crate) fn always(&self, status: Option<u16>) {
         self.kept().always = status;
+    }
+
+    /// Whether requests from now on are taken and never answered.
+    pub(crate) fn hold(&self, held: bool) {
+        self.kept().held = held;
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
