@@ -73,6 +73,16 @@ impl Answer {
         answer
     }
 
+    /// 429 of the edits of old messages: it has a code. ASSUMPTION: its scope; the code and the status were seen.
+    pub(in crate::standins) fn old_edits(wait_ms: i64) -> Answer {
+        let mut answer = Answer::limited("shared", wait_ms);
+        if let Content::Json(body) = &mut answer.body {
+            body["code"] = json!(30_046);
+            body["message"] = json!("Maximum number of edits to messages older than 1 hour reached. Try again later.");
+        }
+        answer
+    }
+
     /// The block in front of Discord: no header at all.
     pub(in crate::standins) fn blocked() -> Answer {
         let message = "You are being blocked from accessing our API temporarily due to exceeding our rate limits frequently. \
@@ -106,6 +116,23 @@ impl Answer {
         self
     }
 
+    /// Whole, for a caller without a network; `None`: the connection ends before the body does.
+    pub(in crate::standins) fn into_http(self) -> Option<http::Response<bytes::Bytes>> {
+        let (kind, body) = match self.body {
+            Content::Json(value) => (Some("application/json"), bytes::Bytes::from(value.to_string())),
+            Content::Html(text) => (Some("text/html; charset=UTF-8"), bytes::Bytes::from_static(text.as_bytes())),
+            Content::None => (None, bytes::Bytes::new()),
+            Content::Cut => return None,
+        };
+        let mut response = http::Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        if let Some(kind) = kind {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        Some(response)
+    }
+
     fn set(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -124,22 +151,15 @@ fn decimal(ms: i64) -> String {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let (kind, body) = match self.body {
-            Content::Json(value) => (Some("application/json"), Body::from(value.to_string())),
-            Content::Html(text) => (Some("text/html; charset=UTF-8"), Body::from(text)),
-            Content::None => (None, Body::empty()),
-            Content::Cut => {
-                let end = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-                let pieces = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"{\"id\":")), Err(end)]);
-                (Some("application/json"), Body::from_stream(pieces))
-            }
-        };
-        let mut response = Response::new(body);
+        if let Some(whole) = self.clone().into_http() {
+            return whole.map(Body::from);
+        }
+        let end = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let pieces = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"{\"id\":")), Err(end)]);
+        let mut response = Response::new(Body::from_stream(pieces));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
-        if let Some(kind) = kind {
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        }
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 }

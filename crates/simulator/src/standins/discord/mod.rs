@@ -1,31 +1,35 @@
-//! A stand-in for Discord's webhooks: execute, read, edit and delete, with the documented checks, rate limits and faults.
+//! A stand-in for Discord's webhooks: execute, read, edit and delete, in channels, forums and threads, with the documented
+//! checks, rate limits and faults.
 //!
 //! Start it, point the hub's `PAIDUP_DISCORD_API_URL` at [`Discord::api_url`], and use [`Discord::webhook_url`] as the
-//! destination's URL. Bots, files and threads are not played; what an app sells is, beside it (`standins/discord_app`).
-//! Both may have one address, as they have at Discord: [`Discord::start_beside`].
+//! destination's URL; or ask it without a network ([`Discord::in_memory`], [`Discord::call`]). Bots and files are not
+//! played; what an app sells is, beside it (`standins/discord_app`). Both may have one address, as they have at Discord:
+//! [`Discord::start_beside`]. Limits are in `limits.rs` and `state.rs`, bodies in `rules.rs`, channels in `channels.rs`.
 //! Pages: Discord's "Webhook", "Message", "Rate limits" and "Opcodes and status codes".
 
 pub(super) mod answers;
+mod channels;
 pub mod limits;
 pub mod rules;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use state::{Message, Report};
+pub use channels::{Message, Thread};
+pub use state::Report;
 
 use crate::edge::Clock;
 use crate::standins::Server;
 use answers::Answer;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
-use http::{HeaderMap, StatusCode};
+use axum::routing::{any, get};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use limits::Limits;
 use serde_json::json;
-use state::Inner;
+use state::{Call, Inner};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -85,7 +89,8 @@ pub struct Webhook {
 #[derive(Debug)]
 pub struct Discord {
     shared: Shared,
-    server: Server,
+    /// `None`: it has no address.
+    server: Option<Server>,
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +116,14 @@ impl Shared {
     fn users(&self) -> MutexGuard<'_, Users> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The answer to a webhook call, and how long it takes to come.
+    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (Answer, Option<Duration>) {
+        match Call::read(method, uri, headers, self.clock.now_ms()) {
+            Some(call) => self.lock().answer(&call, body),
+            None => (Answer::code(NO_ROUTE), None),
+        }
+    }
 }
 
 impl Discord {
@@ -121,16 +134,32 @@ impl Discord {
 
     /// The same on one address with other routes of Discord's.
     pub async fn start_beside(options: DiscordOptions, others: Router) -> std::io::Result<Discord> {
-        let inner = Inner::new(options.limits.scaled(options.scale), options.keep);
-        let shared = Shared { inner: Arc::new(Mutex::new(inner)), users: Arc::default(), clock: options.clock };
-        let server = Server::start(router(shared.clone()).merge(others), options.port).await?;
-        Ok(Discord { shared, server })
+        let port = options.port;
+        let discord = Discord::in_memory(options);
+        let server = Server::start(router(discord.shared.clone()).merge(others), port).await?;
+        Ok(Discord { server: Some(server), ..discord })
     }
 
-    /// What stands for `https://discord.com/api/v10`.
+    /// One without an address, for tests whose time is their own: ask it with [`Discord::call`].
+    #[must_use]
+    pub fn in_memory(options: DiscordOptions) -> Discord {
+        let inner = Inner::new(options.limits.scaled(options.scale), options.keep);
+        let shared = Shared { inner: Arc::new(Mutex::new(inner)), users: Arc::default(), clock: options.clock };
+        Discord { shared, server: None }
+    }
+
+    /// What it answers to a webhook call, now; `None`: the connection ends in the middle. Delays are not waited.
+    #[must_use]
+    pub fn call(&self, request: &http::Request<Bytes>) -> Option<http::Response<Bytes>> {
+        let (answer, _) = self.shared.answer(request.method(), request.uri(), request.headers(), request.body());
+        answer.into_http()
+    }
+
+    /// What stands for `https://discord.com/api/v10`; just that for one without an address.
     #[must_use]
     pub fn api_url(&self) -> String {
-        format!("{}/api/v10", self.server.url())
+        let base = self.server.as_ref().map_or_else(|| "https://discord.com".to_owned(), Server::url);
+        format!("{base}/api/v10")
     }
 
     /// Makes a webhook in a channel.
@@ -161,7 +190,47 @@ impl Discord {
         self.shared.lock().delete_webhook(webhook.id);
     }
 
-    /// The next `calls` calls go wrong in this way.
+    /// Makes a channel a forum: messages stand in its posts. `tags_required`: a post needs a tag.
+    pub fn make_forum(&self, channel_id: u64, tags_required: bool) {
+        self.shared.lock().channels.make_forum(channel_id, tags_required);
+    }
+
+    /// Somebody makes a thread in a channel; its id.
+    #[must_use]
+    pub fn add_thread(&self, channel_id: u64, name: &str) -> u64 {
+        let mut inner = self.shared.lock();
+        let id = inner.new_id(self.shared.clock.now_ms());
+        inner.channels.add_thread(id, channel_id, name);
+        id
+    }
+
+    /// A thread is archived: a message un-archives it, an edit does not.
+    pub fn archive_thread(&self, id: u64) {
+        self.shared.lock().channels.change_thread(id, |thread| thread.archived = true);
+    }
+
+    /// A thread is locked: webhooks may not post in it any more.
+    pub fn lock_thread(&self, id: u64) {
+        self.shared.lock().channels.change_thread(id, |thread| thread.locked = true);
+    }
+
+    /// A thread is deleted, with what stands in it.
+    pub fn delete_thread(&self, id: u64) {
+        self.shared.lock().channels.delete_thread(id);
+    }
+
+    /// Somebody deletes a message.
+    pub fn delete_message(&self, id: u64) {
+        self.shared.lock().channels.delete_message(id);
+    }
+
+    /// All threads that there are, by id.
+    #[must_use]
+    pub fn threads(&self) -> Vec<Thread> {
+        self.shared.lock().channels.threads()
+    }
+
+    /// The next `calls` messages or edits go wrong in this way.
     pub fn fail(&self, fault: Fault, calls: u32) {
         self.shared.lock().fail(fault, calls);
     }
@@ -175,7 +244,7 @@ impl Discord {
     /// The last messages, oldest first.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        self.shared.lock().messages()
+        self.shared.lock().channels.messages()
     }
 }
 
@@ -184,69 +253,22 @@ const MAX_BODY: usize = 25 * 1024 * 1024;
 
 fn router(shared: Shared) -> Router {
     let mut router = Router::new();
-    // A path without a version is served by version 6, whose errors look different.
-    for (prefix, versioned) in [("/api/v10", true), ("/api/v9", true), ("/api", false)] {
+    for prefix in ["/api/v10", "/api/v9", "/api"] {
         let at = |rest: &str| format!("{prefix}/webhooks/{{id}}/{{token}}{rest}");
-        let execute = move |state, path, query, headers, body| execute(state, path, query, headers, body, versioned);
         router = router
             .route(&format!("{prefix}/users/@me"), get(me))
-            .route(&at(""), get(read).merge(post(execute)))
-            .route(&at("/messages/{message}"), patch(edit).delete(remove));
+            .route(&at(""), any(webhooks))
+            .route(&at("/messages/{message}"), any(webhooks));
     }
     router.layer(DefaultBodyLimit::max(MAX_BODY)).with_state(shared)
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct ExecuteQuery {
-    wait: Option<String>,
-}
-
-async fn execute(
-    State(shared): State<Shared>,
-    Path((id, token)): Path<(String, String)>,
-    Query(query): Query<ExecuteQuery>,
-    headers: HeaderMap,
-    body: Bytes,
-    versioned: bool,
-) -> Response {
-    let wait = matches!(query.wait.as_deref(), Some("true" | "1" | "True"));
-    let (answer, delay) = {
-        let now = shared.clock.now_ms();
-        let mut inner = shared.lock();
-        let call = state::Call { id: &id, token: &token, headers: &headers, versioned, now };
-        inner.execute(&call, &body, wait)
-    };
+async fn webhooks(State(shared): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let (answer, delay) = shared.answer(&method, &uri, &headers, &body);
     if let Some(delay) = delay {
         tokio::time::sleep(delay).await;
     }
     answer.into_response()
-}
-
-async fn read(State(shared): State<Shared>, Path((id, token)): Path<(String, String)>, headers: HeaderMap) -> Answer {
-    let now = shared.clock.now_ms();
-    shared.lock().read(&state::Call { id: &id, token: &token, headers: &headers, versioned: true, now })
-}
-
-async fn edit(
-    State(shared): State<Shared>,
-    Path((id, token, message)): Path<(String, String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Answer {
-    let now = shared.clock.now_ms();
-    let call = state::Call { id: &id, token: &token, headers: &headers, versioned: true, now };
-    shared.lock().edit(&call, &message, &body)
-}
-
-async fn remove(
-    State(shared): State<Shared>,
-    Path((id, token, message)): Path<(String, String, String)>,
-    headers: HeaderMap,
-) -> Answer {
-    let now = shared.clock.now_ms();
-    let call = state::Call { id: &id, token: &token, headers: &headers, versioned: true, now };
-    shared.lock().remove(&call, &message)
 }
 
 /// `GET /users/@me` with a user's own token. <https://discord.com/developers/docs/resources/user#get-current-user>
@@ -264,11 +286,27 @@ async fn me(State(shared): State<Shared>, headers: HeaderMap) -> Answer {
     }
 }
 
-/// Wire codes of Discord with their status.
-const UNKNOWN_WEBHOOK: (StatusCode, u32, &str) = (StatusCode::NOT_FOUND, 10_015, "Unknown Webhook");
-const UNKNOWN_MESSAGE: (StatusCode, u32, &str) = (StatusCode::NOT_FOUND, 10_008, "Unknown Message");
-// ASSUMPTION: the status of 50027; the code is official.
-const WRONG_TOKEN: (StatusCode, u32, &str) = (StatusCode::UNAUTHORIZED, 50_027, "Invalid Webhook Token");
-pub(super) const NO_AGENT: (StatusCode, u32, &str) = (StatusCode::FORBIDDEN, 40_333, "internal network error");
-const EMPTY_MESSAGE: (StatusCode, u32, &str) = (StatusCode::BAD_REQUEST, 50_006, "Cannot send an empty message");
-const NOT_JSON: (StatusCode, u32, &str) = (StatusCode::BAD_REQUEST, 50_109, "The request body contains invalid JSON.");
+/// Wire codes of Discord with their status. ASSUMPTION: the statuses of 50027, 50083, 160005 and of the 220001 family; the
+/// codes are official.
+type Refused = (StatusCode, u32, &'static str);
+
+const NO_ROUTE: Refused = (StatusCode::NOT_FOUND, 0, "404: Not Found");
+const UNKNOWN_CHANNEL: Refused = (StatusCode::NOT_FOUND, 10_003, "Unknown Channel");
+const UNKNOWN_MESSAGE: Refused = (StatusCode::NOT_FOUND, 10_008, "Unknown Message");
+const UNKNOWN_WEBHOOK: Refused = (StatusCode::NOT_FOUND, 10_015, "Unknown Webhook");
+const TAG_REQUIRED: Refused =
+    (StatusCode::BAD_REQUEST, 40_067, "A tag is required to create a forum post in this channel");
+pub(super) const NO_AGENT: Refused = (StatusCode::FORBIDDEN, 40_333, "internal network error");
+const EMPTY_MESSAGE: Refused = (StatusCode::BAD_REQUEST, 50_006, "Cannot send an empty message");
+const WRONG_TOKEN: Refused = (StatusCode::UNAUTHORIZED, 50_027, "Invalid Webhook Token");
+const THREAD_ARCHIVED: Refused = (StatusCode::BAD_REQUEST, 50_083, "Thread is archived");
+const NOT_JSON: Refused = (StatusCode::BAD_REQUEST, 50_109, "The request body contains invalid JSON.");
+const THREAD_LOCKED: Refused = (StatusCode::BAD_REQUEST, 160_005, "Thread is locked");
+const FORUM_NEEDS_THREAD: Refused =
+    (StatusCode::BAD_REQUEST, 220_001, "Webhooks posted to forum channels must have a thread_name or thread_id");
+const NAME_AND_THREAD: Refused = (
+    StatusCode::BAD_REQUEST,
+    220_002,
+    "Webhooks posted to forum channels cannot have both a thread_name and thread_id",
+);
+const NO_FORUM: Refused = (StatusCode::BAD_REQUEST, 220_003, "Webhooks can only create threads in forum channels");

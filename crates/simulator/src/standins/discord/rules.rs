@@ -80,22 +80,47 @@ const MAX_EMBEDS_SUM: usize = 6_000;
 const MAX_URL: usize = 2_048;
 const MAX_COLOR: i64 = 0xFF_FFFF;
 const MAX_MENTIONS: usize = 100;
+const MAX_THREAD_NAME: usize = 100;
+const MAX_TAGS: usize = 5;
 /// SUPPRESS_EMBEDS, SUPPRESS_NOTIFICATIONS and IS_COMPONENTS_V2: all that a webhook may set.
 const FLAGS: u64 = 1 << 2 | 1 << 12 | 1 << 15;
 const IS_COMPONENTS_V2: u64 = 1 << 15;
 
-/// Checks a body. What comes back is the message as Discord would keep it.
+/// What only a new message takes.
+const OF_NEW: [&str; 5] = ["username", "avatar_url", "tts", "thread_name", "applied_tags"];
+
+/// Checks the body of a new message. What comes back is the message as Discord would keep it.
 pub fn check(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let Ok(Value::Object(message)) = serde_json::from_slice::<Value>(body) else { return Err(Refusal::NotJson) };
     let mut faults = Faults::default();
-    text(&mut faults, &message, "content", &["content"], Length { min: 0, max: MAX_CONTENT });
     username(&mut faults, &message);
     link(&mut faults, message.get("avatar_url"), &["avatar_url"]);
     boolean(&mut faults, &message, "tts");
-    mentions(&mut faults, message.get("allowed_mentions"));
-    embeds(&mut faults, message.get("embeds"));
-    let components = list(&mut faults, message.get("components"), &["components"], 40);
-    let v2 = flags(&mut faults, message.get("flags"));
+    text(&mut faults, &message, "thread_name", &["thread_name"], Length { min: 0, max: MAX_THREAD_NAME });
+    tags(&mut faults, message.get("applied_tags"));
+    let components = shown_parts(&mut faults, &message)?;
+    let shown = trimmed_length(message.get("content")) > 0 || filled(message.get("embeds")) || components > 0;
+    if shown { Ok(message) } else { Err(Refusal::Empty) }
+}
+
+/// Checks the body of an edit: what it does not name stays. ASSUMPTION: fields of new messages are ignored, as unknown ones
+/// are; an edit that empties all that it names is refused as empty.
+pub fn check_edit(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    let Ok(Value::Object(mut message)) = serde_json::from_slice::<Value>(body) else { return Err(Refusal::NotJson) };
+    message.retain(|key, _| !OF_NEW.contains(&key.as_str()));
+    let components = shown_parts(&mut Faults::default(), &message)?;
+    let named = ["content", "embeds", "components"].iter().any(|part| message.contains_key(*part));
+    let shown = trimmed_length(message.get("content")) > 0 || filled(message.get("embeds")) || components > 0;
+    if shown || !named { Ok(message) } else { Err(Refusal::Empty) }
+}
+
+/// Checks what new messages and edits have in common, on top of the faults that were found; counts the components.
+fn shown_parts(faults: &mut Faults, message: &Map<String, Value>) -> Result<usize, Refusal> {
+    text(faults, message, "content", &["content"], Length { min: 0, max: MAX_CONTENT });
+    mentions(faults, message.get("allowed_mentions"));
+    embeds(faults, message.get("embeds"));
+    let components = list(faults, message.get("components"), &["components"], 40);
+    let v2 = flags(faults, message.get("flags"));
     if v2 && ["content", "embeds", "poll"].iter().any(|part| filled(message.get(*part))) {
         faults.add(
             &["content"],
@@ -103,11 +128,22 @@ pub fn check(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
             "The 'content' field cannot be used when using MessageFlags.IS_COMPONENTS_V2",
         );
     }
-    if !faults.0.is_empty() {
-        return Err(Refusal::Form(faults));
+    if faults.0.is_empty() { Ok(components) } else { Err(Refusal::Form(std::mem::take(faults))) }
+}
+
+/// The tags of a forum post.
+fn tags(faults: &mut Faults, value: Option<&Value>) {
+    list(faults, value, &["applied_tags"], MAX_TAGS);
+    for (place, id) in value.and_then(Value::as_array).into_iter().flatten().enumerate() {
+        snowflake(faults, id, &["applied_tags", &place.to_string()]);
     }
-    let shown = trimmed_length(message.get("content")) > 0 || filled(message.get("embeds")) || components > 0;
-    if shown { Ok(message) } else { Err(Refusal::Empty) }
+}
+
+fn snowflake(faults: &mut Faults, id: &Value, path: &[&str]) {
+    let good = id.as_str().is_some_and(|id| id.parse::<u64>().is_ok()) || id.is_u64();
+    if !good {
+        faults.add(path, "NUMBER_TYPE_COERCE", format!("Value {id} is not snowflake."));
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -257,11 +293,7 @@ fn mentions(faults: &mut Faults, value: Option<&Value>) {
         }
         let ids = mentions.get(key).and_then(Value::as_array).into_iter().flatten();
         for (place, id) in ids.enumerate() {
-            let good = id.as_str().is_some_and(|id| id.parse::<u64>().is_ok()) || id.is_u64();
-            if !good {
-                let path = ["allowed_mentions", key, &place.to_string()];
-                faults.add(&path, "NUMBER_TYPE_COERCE", format!("Value {id} is not snowflake."));
-            }
+            snowflake(faults, id, &["allowed_mentions", key, &place.to_string()]);
         }
     }
 }

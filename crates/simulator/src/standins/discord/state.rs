@@ -1,43 +1,18 @@
-//! What the stand-in knows: webhooks, their windows, the last messages, and what the caller did wrong.
-//! Everything is decided here, with the time passed in.
+//! What the stand-in knows: webhooks, their windows, and what the caller did wrong. What stands in the channels is in
+//! `channels.rs`. Everything is decided here, with the time passed in.
 
 use super::answers::Answer;
+use super::channels::{Channels, NotEdited, shown};
 use super::limits::Limits;
 use super::rules::{self, Refusal};
-use super::{EMPTY_MESSAGE, Fault, NO_AGENT, NOT_JSON, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, WRONG_TOKEN, Webhook};
+use super::{EMPTY_MESSAGE, Fault, NO_AGENT, NOT_JSON, UNKNOWN_WEBHOOK, WRONG_TOKEN, Webhook};
 use crate::chance::Chance;
 use crate::standins::limits::Window;
 use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-
-/// A message as it stands in the channel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// Its id.
-    pub id: u64,
-    /// Which webhook sent it.
-    pub webhook_id: u64,
-    /// Where it stands.
-    pub channel_id: u64,
-    /// When it came, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// The sender's body.
-    pub body: Map<String, Value>,
-}
-
-impl Message {
-    /// The text that a reader sees first: the content, or the descriptions of the embeds.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let embeds = self.body.get("embeds").and_then(Value::as_array).into_iter().flatten();
-        let described = embeds.filter_map(|embed| embed["description"].as_str().or_else(|| embed["title"].as_str()));
-        let content = self.body.get("content").and_then(Value::as_str).filter(|text| !text.is_empty());
-        content.into_iter().chain(described).collect::<Vec<_>>().join("\n")
-    }
-}
 
 /// What a stand-in saw. The lists are bounded; the counts are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -46,6 +21,8 @@ pub struct Report {
     pub stored: u64,
     /// Embeds in them.
     pub embeds: u64,
+    /// Messages edited.
+    pub edited: u64,
     /// Bodies refused (400).
     pub refused: u64,
     /// Answers 429 of every kind.
@@ -78,15 +55,16 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Inner {
     limits: Limits,
-    keep: usize,
     entries: BTreeMap<u64, Entry>,
-    channels: BTreeMap<u64, Window>,
+    channel_windows: BTreeMap<u64, Window>,
     global: Window,
     invalid: Window,
     blocked_until: i64,
     /// Until when the caller was told to call nothing at all.
     told_to_wait_until: i64,
-    messages: VecDeque<Message>,
+    /// Until when the caller knows that edits of old messages are refused, by webhook.
+    told_old_edits: BTreeMap<u64, i64>,
+    pub(super) channels: Channels,
     faults: VecDeque<(Fault, u32)>,
     report: Report,
     serial: u64,
@@ -94,25 +72,62 @@ pub(super) struct Inner {
 
 /// A call to one webhook.
 pub(super) struct Call<'a> {
-    pub(super) id: &'a str,
-    pub(super) token: &'a str,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) versioned: bool,
-    pub(super) now: i64,
+    id: &'a str,
+    token: &'a str,
+    headers: &'a HeaderMap,
+    versioned: bool,
+    now: i64,
+    does: Does<'a>,
+    wait: bool,
+    thread_id: Option<String>,
+}
+
+/// What it asks for; messages by id.
+#[derive(Clone, Copy)]
+enum Does<'a> {
+    Post,
+    ReadWebhook,
+    ReadMessage(&'a str),
+    Edit(&'a str),
+    Remove(&'a str),
+}
+
+impl<'a> Call<'a> {
+    /// Understands a request; `None`: Discord has no such route for webhooks with a token.
+    pub(super) fn read(method: &Method, uri: &'a Uri, headers: &'a HeaderMap, now: i64) -> Option<Call<'a>> {
+        let path = uri.path().strip_prefix("/api")?;
+        // A path without a version is served by version 6, whose errors look different.
+        let newer = path.strip_prefix("/v10").or_else(|| path.strip_prefix("/v9"));
+        let parts: Vec<&str> = newer.unwrap_or(path).strip_prefix("/webhooks/")?.split('/').collect();
+        let (id, token, does) = match (method, parts.as_slice()) {
+            (&Method::POST, [id, token]) => (id, token, Does::Post),
+            (&Method::GET, [id, token]) => (id, token, Does::ReadWebhook),
+            (&Method::GET, [id, token, "messages", message]) => (id, token, Does::ReadMessage(message)),
+            (&Method::PATCH, [id, token, "messages", message]) => (id, token, Does::Edit(message)),
+            (&Method::DELETE, [id, token, "messages", message]) => (id, token, Does::Remove(message)),
+            _ => return None,
+        };
+        let query = |name: &str| {
+            let mut pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        let wait = matches!(query("wait").as_deref(), Some("true" | "1" | "True"));
+        Some(Call { id, token, headers, versioned: newer.is_some(), now, does, wait, thread_id: query("thread_id") })
+    }
 }
 
 impl Inner {
     pub(super) fn new(limits: Limits, keep: usize) -> Inner {
         Inner {
             limits,
-            keep,
             entries: BTreeMap::new(),
-            channels: BTreeMap::new(),
+            channel_windows: BTreeMap::new(),
             global: Window::new(limits.global),
             invalid: Window::new(limits.invalid),
             blocked_until: i64::MIN,
             told_to_wait_until: i64::MIN,
-            messages: VecDeque::new(),
+            told_old_edits: BTreeMap::new(),
+            channels: Channels::new(&limits, keep),
             faults: VecDeque::new(),
             report: Report::default(),
             serial: 0,
@@ -146,13 +161,20 @@ impl Inner {
         self.report.clone()
     }
 
-    pub(super) fn messages(&self) -> Vec<Message> {
-        self.messages.iter().cloned().collect()
+    /// A new snowflake.
+    pub(super) fn new_id(&mut self, now: i64) -> u64 {
+        self.serial += 1;
+        let since = u64::try_from(now - EPOCH_MS).unwrap_or(0);
+        (since << 22) | (self.serial & 0x3F_FFFF)
     }
 
-    /// Execute webhook. The delay is to be waited before the answer is given.
-    pub(super) fn execute(&mut self, call: &Call<'_>, body: &[u8], wait: bool) -> (Answer, Option<Duration>) {
-        let fault = self.next_fault();
+    /// The answer. The delay is to be waited before it is given.
+    pub(super) fn answer(&mut self, call: &Call<'_>, body: &[u8]) -> (Answer, Option<Duration>) {
+        let fault = match call.does {
+            Does::Post | Does::Edit(_) => self.next_fault(),
+            Does::ReadWebhook | Does::ReadMessage(_) | Does::Remove(_) => None,
+        };
+        let mut delay = None;
         let answer = match fault {
             Some(Fault::Reset) => Answer::cut(),
             Some(Fault::BadGateway) => Answer::bad_gateway(),
@@ -173,65 +195,42 @@ impl Inner {
                 self.limited("shared", millis(wait))
             }
             Some(Fault::Blocked) => self.limited_by_block(),
-            Some(Fault::SlowAfterStoring(_)) | None => self.gates(call, |inner, id| inner.post(id, call, body, wait)),
-        };
-        let delay = match fault {
-            Some(Fault::SlowAfterStoring(delay)) => Some(delay),
-            Some(
-                Fault::Reset
-                | Fault::BadGateway
-                | Fault::ServerError
-                | Fault::Global(_)
-                | Fault::Shared(_)
-                | Fault::Blocked,
-            )
-            | None => None,
+            Some(Fault::SlowAfterStoring(span)) => {
+                delay = Some(span);
+                self.gates(call, |inner, webhook| inner.act(webhook, call, body))
+            }
+            None => self.gates(call, |inner, webhook| inner.act(webhook, call, body)),
         };
         (answer, delay)
     }
 
-    /// `GET`: what the webhook is.
-    pub(super) fn read(&mut self, call: &Call<'_>) -> Answer {
-        self.gates(call, |inner, id| {
-            let webhook = &inner.entries[&id].webhook;
-            let body = json!({
-                "id": webhook.id.to_string(), "type": 1, "guild_id": "1099999999999999999", "channel_id": webhook.channel_id.to_string(),
-                "name": "Paidup", "avatar": null, "application_id": null, "token": webhook.token,
-            });
-            Answer::json(StatusCode::OK, body)
-        })
-    }
-
-    /// `PATCH` of an own message.
-    pub(super) fn edit(&mut self, call: &Call<'_>, message: &str, body: &[u8]) -> Answer {
-        self.gates(call, |inner, id| {
-            let body = match rules::check(body) {
-                Ok(body) => body,
-                Err(refusal) => return inner.refuse(&refusal, call.versioned),
-            };
-            let found = inner.messages.iter_mut().find(|kept| kept.webhook_id == id && kept.id.to_string() == message);
-            match found {
-                Some(kept) => {
-                    kept.body.extend(body);
-                    let shown = shown(kept);
-                    Answer::json(StatusCode::OK, shown)
-                }
-                None => Answer::code(UNKNOWN_MESSAGE),
+    /// What the call asks for; it may.
+    fn act(&mut self, webhook: &Webhook, call: &Call<'_>, body: &[u8]) -> Answer {
+        let thread = call.thread_id.as_deref();
+        match call.does {
+            Does::Post => self.post(webhook, call, body),
+            Does::Edit(message) => self.edit(webhook, call, message, body),
+            Does::ReadWebhook => {
+                let body = json!({
+                    "id": webhook.id.to_string(), "type": 1, "guild_id": "1099999999999999999",
+                    "channel_id": webhook.channel_id.to_string(), "name": "Paidup", "avatar": null,
+                    "application_id": null, "token": webhook.token,
+                });
+                Answer::json(StatusCode::OK, body)
             }
-        })
-    }
-
-    /// `DELETE` of an own message.
-    pub(super) fn remove(&mut self, call: &Call<'_>, message: &str) -> Answer {
-        self.gates(call, |inner, id| {
-            let before = inner.messages.len();
-            inner.messages.retain(|kept| kept.webhook_id != id || kept.id.to_string() != message);
-            if inner.messages.len() < before { Answer::empty() } else { Answer::code(UNKNOWN_MESSAGE) }
-        })
+            Does::ReadMessage(message) => match self.channels.read(webhook, message, thread) {
+                Ok(kept) => Answer::json(StatusCode::OK, shown(kept)),
+                Err(refused) => Answer::code(refused),
+            },
+            Does::Remove(message) => match self.channels.remove(webhook, message, thread) {
+                Ok(()) => Answer::empty(),
+                Err(refused) => Answer::code(refused),
+            },
+        }
     }
 
     /// What every call passes: the block, the caller's manners, the webhook's existence, and the rate limits.
-    fn gates(&mut self, call: &Call<'_>, then: impl FnOnce(&mut Inner, u64) -> Answer) -> Answer {
+    fn gates(&mut self, call: &Call<'_>, then: impl FnOnce(&mut Inner, &Webhook) -> Answer) -> Answer {
         let now = call.now;
         self.note_avoidable(call);
         if now < self.blocked_until {
@@ -259,9 +258,9 @@ impl Inner {
             }
             return Answer::code(UNKNOWN_WEBHOOK);
         }
-        let (id, channel_id) = (entry.webhook.id, entry.webhook.channel_id);
-        let answer = self.buckets(id, channel_id, now).unwrap_or_else(|| then(self, id));
-        let Some(entry) = self.entries.get_mut(&id) else { return answer };
+        let webhook = entry.webhook.clone();
+        let answer = self.buckets(&webhook, now).unwrap_or_else(|| then(self, &webhook));
+        let Some(entry) = self.entries.get_mut(&webhook.id) else { return answer };
         let remaining = entry.window.remaining();
         if remaining == 0 {
             entry.told_to_wait_until = entry.told_to_wait_until.max(now + entry.window.reset_after(now));
@@ -284,9 +283,10 @@ impl Inner {
 
     /// The webhook's own bucket and the channel's. Failed calls count too (the channel's limit is not in the headers, so
     /// it shows itself as a `shared` refusal only).
-    fn buckets(&mut self, id: u64, channel_id: u64, now: i64) -> Option<Answer> {
-        let channel = self.channels.entry(channel_id).or_insert_with(|| Window::new(self.limits.channel));
-        let entry = self.entries.get_mut(&id)?;
+    fn buckets(&mut self, webhook: &Webhook, now: i64) -> Option<Answer> {
+        let new = Window::new(self.limits.channel);
+        let channel = self.channel_windows.entry(webhook.channel_id).or_insert(new);
+        let entry = self.entries.get_mut(&webhook.id)?;
         let own = entry.window.take(now).err().map(|wait| ("user", wait));
         let (scope, wait) = own.or_else(|| channel.take(now).err().map(|wait| ("shared", wait)))?;
         entry.told_to_wait_until = entry.told_to_wait_until.max(now + wait);
@@ -302,30 +302,61 @@ impl Inner {
         None
     }
 
-    fn post(&mut self, id: u64, call: &Call<'_>, body: &[u8], wait: bool) -> Answer {
+    fn post(&mut self, webhook: &Webhook, call: &Call<'_>, body: &[u8]) -> Answer {
+        let body = match self.body(call, rules::check(body)) {
+            Ok(body) => body,
+            Err(refused) => return *refused,
+        };
+        let embeds = body.get("embeds").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+        let id = self.new_id(call.now);
+        match self.channels.post(webhook, id, call.thread_id.as_deref(), body, call.now) {
+            Ok(message) => {
+                let answer = if call.wait { Answer::json(StatusCode::OK, shown(message)) } else { Answer::empty() };
+                self.report.stored += 1;
+                self.report.embeds += embeds;
+                answer
+            }
+            Err(refused) => {
+                self.refused(refused.2.to_owned());
+                Answer::code(refused)
+            }
+        }
+    }
+
+    fn edit(&mut self, webhook: &Webhook, call: &Call<'_>, message: &str, body: &[u8]) -> Answer {
+        let body = match self.body(call, rules::check_edit(body)) {
+            Ok(body) => body,
+            Err(refused) => return *refused,
+        };
+        match self.channels.edit(webhook, message, call.thread_id.as_deref(), body, call.now) {
+            Ok(message) => {
+                let answer = Answer::json(StatusCode::OK, shown(message));
+                self.report.edited += 1;
+                answer
+            }
+            Err(NotEdited::Refused(refused)) => Answer::code(refused),
+            Err(NotEdited::TooMany(wait)) => {
+                let told = self.told_old_edits.insert(webhook.id, call.now + wait);
+                self.report.avoidable += u64::from(told.is_some_and(|until| call.now < until));
+                self.report.limited += 1;
+                Answer::old_edits(wait)
+            }
+        }
+    }
+
+    /// The body that `checked` found good, if its type is JSON's; else the refusal.
+    fn body(
+        &mut self,
+        call: &Call<'_>,
+        checked: Result<Map<String, Value>, Refusal>,
+    ) -> Result<Map<String, Value>, Box<Answer>> {
         let kind = call.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.split(';').next().is_none_or(|kind| !kind.trim().eq_ignore_ascii_case("application/json")) {
             let kind = kind.to_owned();
             self.refused(format!("Content-Type {kind:?}"));
-            return Answer::content_type(&kind);
+            return Err(Box::new(Answer::content_type(&kind)));
         }
-        let body = match rules::check(body) {
-            Ok(body) => body,
-            Err(refusal) => return self.refuse(&refusal, call.versioned),
-        };
-        let channel_id = self.entries[&id].webhook.channel_id;
-        self.serial += 1;
-        let since = u64::try_from(call.now - EPOCH_MS).unwrap_or(0);
-        let message_id = (since << 22) | (self.serial & 0x3F_FFFF);
-        let message = Message { id: message_id, webhook_id: id, channel_id, at_ms: call.now, body };
-        self.report.stored += 1;
-        self.report.embeds += message.body.get("embeds").and_then(Value::as_array).map_or(0, Vec::len) as u64;
-        let answer = if wait { Answer::json(StatusCode::OK, shown(&message)) } else { Answer::empty() };
-        self.messages.push_back(message);
-        while self.messages.len() > self.keep {
-            self.messages.pop_front();
-        }
-        answer
+        checked.map_err(|refusal| Box::new(self.refuse(&refusal, call.versioned)))
     }
 
     fn refuse(&mut self, refusal: &Refusal, versioned: bool) -> Answer {
@@ -398,27 +429,4 @@ fn is_shared(answer: &Answer) -> bool {
 
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The message object of Discord's answer.
-fn shown(message: &Message) -> Value {
-    let text = |key: &str| message.body.get(key).cloned().unwrap_or(Value::Null);
-    let list = |key: &str| message.body.get(key).cloned().unwrap_or_else(|| json!([]));
-    let at = jiff::Timestamp::from_millisecond(message.at_ms).unwrap_or_default();
-    json!({
-        "id": message.id.to_string(),
-        "type": 0,
-        "content": message.body.get("content").and_then(Value::as_str).unwrap_or_default(),
-        "channel_id": message.channel_id.to_string(),
-        "author": {
-            "id": message.webhook_id.to_string(), "bot": true, "discriminator": "0000",
-            "username": message.body.get("username").and_then(Value::as_str).unwrap_or("Paidup"), "avatar": null,
-        },
-        "attachments": [], "embeds": list("embeds"), "components": list("components"),
-        "mentions": [], "mention_roles": [], "mention_everyone": false, "pinned": false,
-        "tts": message.body.get("tts").and_then(Value::as_bool).unwrap_or(false),
-        "timestamp": at.to_string(), "edited_timestamp": null,
-        "flags": if text("flags").is_null() { json!(0) } else { text("flags") },
-        "webhook_id": message.webhook_id.to_string(),
-    })
 }

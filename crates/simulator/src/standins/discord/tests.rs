@@ -24,9 +24,23 @@ impl Fixture {
         Fixture { discord: Discord::start(options).await.unwrap(), clock, client: crate::edge::client().unwrap() }
     }
 
+    fn base(&self, webhook: &Webhook) -> String {
+        format!("{}/webhooks/{}/{}", self.discord.api_url(), webhook.id, webhook.token)
+    }
+
     async fn post(&self, webhook: &Webhook, body: &Value) -> Got {
-        self.post_to(&format!("{}/webhooks/{}/{}?wait=true", self.discord.api_url(), webhook.id, webhook.token), body)
-            .await
+        self.post_to(&format!("{}?wait=true", self.base(webhook)), body).await
+    }
+
+    async fn post_in(&self, webhook: &Webhook, thread: u64, body: &Value) -> Got {
+        self.post_to(&format!("{}?wait=true&thread_id={thread}", self.base(webhook)), body).await
+    }
+
+    /// `query` is empty or begins with `?`.
+    async fn edit(&self, webhook: &Webhook, message: &str, query: &str, body: &Value) -> Got {
+        let request = self.client.patch(format!("{}/messages/{message}{query}", self.base(webhook)));
+        let request = request.header("user-agent", AGENT).header("content-type", "application/json");
+        got(request.body(body.to_string())).await.unwrap()
     }
 
     async fn post_to(&self, url: &str, body: &Value) -> Got {
@@ -137,6 +151,10 @@ fn other_bodies() -> Vec<Case> {
             json!({"content": "a", "allowed_mentions": {"roles": ["admins"]}}),
             "allowed_mentions.roles.0 NUMBER_TYPE_COERCE",
         ),
+        ("post of a forum", json!({"content": "a", "thread_name": long(100), "applied_tags": ["1"]}), ""),
+        ("title of a post", json!({"content": "a", "thread_name": long(101)}), "thread_name BASE_TYPE_MAX_LENGTH"),
+        ("tags", json!({"content": "a", "applied_tags": vec!["1"; 6]}), "applied_tags BASE_TYPE_MAX_LENGTH"),
+        ("no tag", json!({"content": "a", "applied_tags": ["x"]}), "applied_tags.0 NUMBER_TYPE_COERCE"),
         ("name", json!({"content": "a", "username": "Paidup"}), ""),
         (
             "name of Discord",
@@ -168,30 +186,78 @@ fn bodies_are_held_to_the_documented_limits() {
     }
 }
 
-/// Discord publishes an OpenAPI document. Whatever the stand-in accepts must be valid under it; what it refuses may be
-/// valid (the document does not tell the sum, for example).
-#[test]
-fn what_is_accepted_is_valid_under_discords_own_schema() {
+/// Discord's OpenAPI document, which is not part of this repository.
+fn document() -> Option<Value> {
     let fallback = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference");
     let folder = std::env::var("PAIDUP_REFERENCE_DIR").unwrap_or_else(|_| fallback.to_owned());
     let Ok(text) = std::fs::read(format!("{folder}/openapi/discord.json")) else {
         eprintln!("NOT CHECKED: {folder}/openapi/discord.json is not there");
-        return;
+        return None;
     };
-    let document: Value = serde_json::from_slice(&text).unwrap();
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+fn validator(document: &Value, name: &str) -> jsonschema::Validator {
     let schema = json!({
-        "$ref": "#/components/schemas/IncomingWebhookRequestPartial",
+        "$ref": format!("#/components/schemas/{name}"),
         "components": document["components"],
     });
-    let validator = jsonschema::validator_for(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// Whatever the stand-in accepts must be valid under Discord's own schema; what it refuses may be valid (the document does
+/// not tell the sum, for example).
+#[test]
+fn what_is_accepted_is_valid_under_discords_own_schema() {
+    let Some(document) = document() else { return };
+    let (new, edit) = (
+        validator(&document, "IncomingWebhookRequestPartial"),
+        validator(&document, "IncomingWebhookUpdateRequestPartial"),
+    );
     let mut refused = 0;
     for (name, body, expected) in bodies() {
         if expected.is_empty() && name != "white space is trimmed before counting" {
-            assert!(validator.is_valid(&body), "{name}: {:?}", validator.iter_errors(&body).next());
+            assert!(new.is_valid(&body), "{name}: {:?}", new.iter_errors(&body).next());
         }
-        refused += usize::from(!validator.is_valid(&body));
+        if rules::check_edit(body.to_string().as_bytes()).is_ok() && name != "white space is trimmed before counting" {
+            assert!(edit.is_valid(&body), "{name}, edited: {:?}", edit.iter_errors(&body).next());
+        }
+        refused += usize::from(!new.is_valid(&body));
     }
     assert!(refused > 10, "the schema refuses something: {refused}");
+}
+
+#[tokio::test]
+async fn answers_are_valid_under_discords_own_schema() {
+    let Some(document) = document() else { return };
+    let f = Fixture::new().await;
+    f.discord.make_forum(8, true);
+    let (channel, forum) = (f.discord.add_webhook(7), f.discord.add_webhook(8));
+    let message = f.post(&channel, &json!({"embeds": [{"title": "t"}]})).await;
+    let id = message.body["id"].as_str().unwrap().to_owned();
+    let edited = f.edit(&channel, &id, "", &hello()).await;
+    let posted = f.post(&forum, &json!({"content": "a", "thread_name": "t", "applied_tags": ["1"]})).await;
+    let webhook = got(f.client.get(f.base(&channel)).header("user-agent", AGENT)).await.unwrap();
+    // Not one with a tree of faults: their codes are words in Discord's answers and on its page, numbers in the document.
+    let refused = f.post(&channel, &json!({})).await;
+    let gone = f.edit(&channel, "1", "", &hello()).await;
+    let mut limited = f.post(&channel, &hello()).await;
+    // The document wants a code; the page says that only some have one, and the page holds.
+    limited.body["code"] = json!(0);
+    for (name, status, got, schema) in [
+        ("message", 200, message, "MessageResponse"),
+        ("edit", 200, edited, "MessageResponse"),
+        ("post", 200, posted, "MessageResponse"),
+        ("webhook", 200, webhook, "GuildIncomingWebhookResponse"),
+        ("refused", 400, refused, "ErrorResponse"),
+        ("gone", 404, gone, "ErrorResponse"),
+        ("limited", 429, limited, "RatelimitedResponse"),
+    ] {
+        assert_eq!(got.status, status, "{name}");
+        let validator = validator(&document, schema);
+        let errors: Vec<String> = validator.iter_errors(&got.body).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?} in {}", got.body);
+    }
 }
 
 #[tokio::test]
@@ -220,8 +286,8 @@ async fn answers_have_discords_codes_and_shapes() {
     f.pass(2_000);
     assert_eq!(f.post(&webhook, &json!({})).await.body["code"], 50_006);
     assert_eq!(f.post(&webhook, &json!([])).await.body["code"], 50_109);
-    let edit = f.client.patch(format!("{base}/messages/{id}")).header("user-agent", AGENT).body(hello().to_string());
-    assert_eq!(got(edit).await.unwrap().body["content"], "hello");
+    let edited = f.edit(&webhook, &id, "", &hello()).await;
+    assert_eq!((&edited.body["content"], edited.body["edited_timestamp"].is_string()), (&json!("hello"), true));
     let gone = f.client.delete(format!("{base}/messages/1")).header("user-agent", AGENT);
     assert_eq!(got(gone).await.unwrap().body["code"], 10_008);
     let about = f.client.get(&base).header("user-agent", AGENT);
@@ -322,6 +388,100 @@ async fn the_address_is_limited_as_a_whole_and_blocked_when_it_does_not_listen()
     assert_eq!((blocked.status, header(&blocked, "retry-after"), &blocked.body["code"]), (429, "", &json!(0)));
     f.pass(5_000);
     assert_eq!(f.post(&webhook, &hello()).await.status, 200);
+}
+
+#[tokio::test]
+async fn forums_and_threads_are_kept_apart() {
+    let f = Fixture::new().await;
+    f.discord.make_forum(8, false);
+    f.discord.make_forum(9, true);
+    let (channel, forum, tagged) = (f.discord.add_webhook(7), f.discord.add_webhook(8), f.discord.add_webhook(9));
+    let (thread, elsewhere) = (f.discord.add_thread(7, "sales"), f.discord.add_thread(70, "not here"));
+    let titled = |title: &str| json!({"content": "hello", "thread_name": title});
+    let first = f.post(&forum, &titled("anna")).await;
+    let post: u64 = first.body["channel_id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(f.discord.threads().iter().find(|one| one.id == post).map(|one| one.name.as_str()), Some("anna"));
+    // (name, webhook, thread, body, status, code)
+    let table = [
+        ("in a post", &forum, Some(post), hello(), 200, 0),
+        ("in a thread", &channel, Some(thread), hello(), 200, 0),
+        ("no post named", &forum, None, hello(), 400, 220_001),
+        ("an empty title is none", &forum, None, titled(" "), 400, 220_001),
+        ("both", &forum, Some(post), titled("anna"), 400, 220_002),
+        ("a post where there is no forum", &channel, None, titled("anna"), 400, 220_003),
+        ("a thread of another channel", &channel, Some(elsewhere), hello(), 404, 10_003),
+        ("without the tag that is needed", &tagged, None, titled("anna"), 400, 40_067),
+    ];
+    for (name, webhook, thread, body, status, code) in table {
+        let got = match thread {
+            Some(thread) => f.post_in(webhook, thread, &body).await,
+            None => f.post(webhook, &body).await,
+        };
+        assert_eq!((got.status, got.body["code"].as_u64().unwrap_or(0)), (status, code), "{name}");
+        f.pass(2_000);
+    }
+    f.discord.archive_thread(post);
+    assert_eq!(f.post_in(&forum, post, &hello()).await.status, 200, "a message un-archives it");
+    assert!(f.discord.threads().iter().all(|thread| !thread.archived));
+    f.discord.lock_thread(post);
+    assert_eq!(f.post_in(&forum, post, &hello()).await.body["code"], 160_005);
+    f.discord.archive_thread(post);
+    assert_eq!(f.post_in(&forum, post, &hello()).await.body["code"], 50_083);
+    f.discord.delete_thread(post);
+    assert_eq!(f.post_in(&forum, post, &hello()).await.body["code"], 10_003);
+}
+
+#[tokio::test]
+async fn edits_find_only_what_is_there_and_old_messages_seldom() {
+    let f = Fixture::new().await;
+    f.discord.make_forum(8, false);
+    let (channel, forum) = (f.discord.add_webhook(7), f.discord.add_webhook(8));
+    let id = |got: &Got| got.body["id"].as_str().unwrap().to_owned();
+    let message = id(&f.post(&channel, &hello()).await);
+    let posted = f.post(&forum, &json!({"content": "hello", "thread_name": "anna"})).await;
+    let (in_post, post) = (id(&posted), posted.body["channel_id"].as_str().unwrap().to_owned());
+    let there = format!("?thread_id={post}");
+    assert_eq!(f.edit(&forum, &in_post, &there, &hello()).await.status, 200);
+    assert_eq!(f.edit(&forum, &in_post, "", &hello()).await.body["code"], 10_008, "not without its thread");
+    assert_eq!(f.edit(&channel, &in_post, "", &hello()).await.body["code"], 10_008, "not by another webhook");
+    assert_eq!(f.edit(&channel, &message, "", &json!({"content": ""})).await.body["code"], 50_006);
+    f.discord.archive_thread(post.parse().unwrap());
+    assert_eq!(f.edit(&forum, &in_post, &there, &hello()).await.body["code"], 50_083, "an edit does not un-archive");
+    f.discord.delete_thread(post.parse().unwrap());
+    assert_eq!(f.edit(&forum, &in_post, &there, &hello()).await.body["code"], 10_003);
+    f.pass(3_600_001);
+    for _ in 0..3 {
+        assert_eq!(f.edit(&channel, &message, "", &hello()).await.status, 200);
+    }
+    let limited = f.edit(&channel, &message, "", &hello()).await;
+    assert_eq!((limited.status, &limited.body["code"]), (429, &json!(30_046)));
+    assert_eq!((header(&limited, "retry-after"), f.discord.report().avoidable), ("20", 0));
+    assert_eq!(f.post(&channel, &hello()).await.status, 200, "new messages go on");
+    f.pass(2_000);
+    f.edit(&channel, &message, "", &hello()).await;
+    assert_eq!(f.discord.report().avoidable, 1, "that was told");
+    f.pass(20_000);
+    assert_eq!(f.edit(&channel, &message, "", &hello()).await.status, 200);
+    f.discord.delete_message(message.parse().unwrap());
+    assert_eq!(f.edit(&channel, &message, "", &hello()).await.body["code"], 10_008);
+    assert_eq!((f.discord.report().stored, f.discord.report().edited), (3, 5));
+}
+
+#[test]
+fn it_answers_the_same_without_an_address() {
+    let options = DiscordOptions { clock: Clock::manual(START), ..DiscordOptions::default() };
+    let discord = Discord::in_memory(options);
+    let webhook = discord.add_webhook(7);
+    let url = format!("{}/webhooks/{}/{}?wait=true", discord.api_url(), webhook.id, webhook.token);
+    let request = http::Request::post(url).header("user-agent", AGENT).header("content-type", "application/json");
+    let request = request.body(Bytes::from(hello().to_string())).unwrap();
+    let answer = discord.call(&request).unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["x-ratelimit-remaining"]), (200, &"4".parse().unwrap()));
+    assert_eq!(discord.messages()[0].text(), "hello");
+    discord.fail(Fault::Reset, 1);
+    assert!(discord.call(&request).is_none());
+    let elsewhere = http::Request::put(discord.api_url()).body(Bytes::new()).unwrap();
+    assert_eq!(discord.call(&elsewhere).unwrap().status(), 404);
 }
 
 #[tokio::test]
