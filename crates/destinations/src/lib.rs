@@ -305,6 +305,8 @@ pub enum Step {
     Remember(Memory),
     /// The last answer told something about budgets; then ask again with the same answer.
     Learn(Vec<BudgetHint>),
+    /// The last answer told that these two names mean one budget; then ask again with the same answer.
+    Join(BudgetKey, BudgetKey),
     /// Done.
     Finish(Verdict),
 }

@@ -170,6 +170,7 @@ fn run(mut posts: Posts, statuses: &[u16], memory: &mut Memory) -> (Vec<String>,
             }
             Step::Remember(kept) => *memory = kept,
             Step::Learn(_) => {}
+            Step::Join(_, _) => panic!("its budgets have one name each"),
             Step::Finish(verdict) => return (calls, verdict),
         }
     }

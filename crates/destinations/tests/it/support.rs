@@ -107,6 +107,7 @@ pub(crate) struct Course {
     pub(crate) requests: Vec<http::Request<bytes::Bytes>>,
     pub(crate) budgets: Vec<BudgetKey>,
     pub(crate) learned: Vec<BudgetHint>,
+    pub(crate) joined: Vec<(BudgetKey, BudgetKey)>,
     pub(crate) memory: Memory,
     pub(crate) verdict: Verdict,
 }
@@ -122,8 +123,14 @@ pub(crate) fn run_by(
     memory: Memory,
     answer: impl Fn(usize, &http::Request<bytes::Bytes>) -> Answer,
 ) -> Course {
-    let mut course =
-        Course { requests: Vec::new(), budgets: Vec::new(), learned: Vec::new(), memory, verdict: Verdict::Delivered };
+    let mut course = Course {
+        requests: Vec::new(),
+        budgets: Vec::new(),
+        learned: Vec::new(),
+        joined: Vec::new(),
+        memory,
+        verdict: Verdict::Delivered,
+    };
     let mut last: Option<Answer> = None;
     for _ in 0..MAX_STEPS {
         match conversation.next(last.as_ref()) {
@@ -134,6 +141,7 @@ pub(crate) fn run_by(
             }
             Step::Remember(memory) => course.memory = memory,
             Step::Learn(hints) => course.learned.extend(hints),
+            Step::Join(one, other) => course.joined.push((one, other)),
             Step::Finish(verdict) => {
                 course.verdict = verdict;
                 return course;

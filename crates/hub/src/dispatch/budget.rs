@@ -26,6 +26,8 @@ const MAX_BLOCK: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Default)]
 pub struct Budgets {
     known: HashMap<BudgetKey, Budget>,
+    /// Other names of budgets: a destination may learn only from an answer whose limit it is.
+    joined: HashMap<BudgetKey, BudgetKey>,
 }
 
 #[derive(Debug, Default)]
@@ -42,11 +44,27 @@ impl Budgets {
     /// A first guess. Of two guesses for one budget the slower one holds.
     pub fn guess(&mut self, guess: &BudgetGuess) {
         let calls = guess.calls.clamp(1, MAX_CALLS);
-        let budget = self.known.entry(guess.key.clone()).or_default();
-        let slower = |(known_calls, known_per): (u32, Duration)| guess.per * known_calls > known_per * calls;
-        if budget.guess.is_none_or(slower) {
-            budget.guess = Some((calls, guess.per));
+        let key = self.joined.get(&guess.key).unwrap_or(&guess.key).clone();
+        self.known.entry(key).or_default().assume(calls, guess.per);
+    }
+
+    /// Two names mean one budget. What was called and told under the first counts for the second from now on.
+    pub fn join(&mut self, name: &BudgetKey, with: &BudgetKey) {
+        if name == with || self.joined.get(name) == Some(with) {
+            return;
         }
+        if self.joined.len() >= MAX_KEYS {
+            self.joined.clear();
+        }
+        // One that was joined with another has moved there; what was called before, was called there.
+        let before = if self.joined.contains_key(name) { None } else { self.known.remove(name) };
+        let guess = self.joined.get(name).and_then(|other| self.known.get(other)?.guess);
+        let budget = self.known.entry(with.clone()).or_default();
+        if let Some((calls, per)) = guess {
+            budget.assume(calls, per);
+        }
+        budget.absorb(before.unwrap_or_default());
+        self.joined.insert(name.clone(), with.clone());
     }
 
     /// Takes one call from each of `keys` when all of them have one; else takes none and answers when to ask again.
@@ -61,12 +79,13 @@ impl Budgets {
     }
 
     fn take_of(&mut self, keys: &[BudgetKey], now: Timestamp, kept: impl Fn(&Budget) -> u32) -> Result<(), Timestamp> {
-        let known = keys.iter().filter_map(|key| self.known.get(key));
+        let keys = || keys.iter().map(|key| self.joined.get(key).unwrap_or(key));
+        let known = keys().filter_map(|key| self.known.get(key));
         let free = known.filter_map(|budget| budget.free_at(now, kept(budget))).max();
         if let Some(at) = free {
             return Err(at);
         }
-        for key in keys {
+        for key in keys() {
             if let Some(budget) = self.known.get_mut(key) {
                 budget.record(now);
             }
@@ -74,14 +93,25 @@ impl Budgets {
         Ok(())
     }
 
+    /// A call that was taken at `began` is over. The far side counted it at some time in between, so from now on it counts
+    /// as made now: else a call that was long on its way would make room too early.
+    pub fn over(&mut self, keys: &[BudgetKey], began: Timestamp, now: Timestamp) {
+        for key in keys {
+            if let Some(budget) = self.known.get_mut(self.joined.get(key).unwrap_or(key)) {
+                budget.date(began, now);
+            }
+        }
+    }
+
     /// What a vendor's answer told. `remaining: None` or 0 blocks the budget until it resets.
     pub fn learn(&mut self, hint: &BudgetHint, now: Timestamp) {
-        if self.known.len() >= MAX_KEYS && !self.known.contains_key(&hint.key) {
+        let key = self.joined.get(&hint.key).unwrap_or(&hint.key).clone();
+        if self.known.len() >= MAX_KEYS && !self.known.contains_key(&key) {
             self.known.retain(|_, budget| budget.guess.is_some() || budget.told.is_some_and(|(_, until)| until > now));
         }
         let until = now.plus(hint.resets_after.min(MAX_BLOCK));
         let remaining = hint.remaining.unwrap_or(0);
-        let budget = self.known.entry(hint.key.clone()).or_default();
+        let budget = self.known.entry(key).or_default();
         budget.told = Some(match budget.told {
             Some((left, ends)) if ends > now && hint.remaining.is_some() => {
                 let is_next = until > ends.plus(SAME_WINDOW.max(hint.resets_after / 2));
@@ -104,6 +134,44 @@ impl Budgets {
 }
 
 impl Budget {
+    /// Of two guesses the slower one holds.
+    fn assume(&mut self, calls: u32, per: Duration) {
+        if self.guess.is_none_or(|(known_calls, known_per)| per * known_calls > known_per * calls) {
+            self.guess = Some((calls, per));
+        }
+    }
+
+    /// What is known of the same budget under another name.
+    fn absorb(&mut self, other: Budget) {
+        if let Some((calls, per)) = other.guess {
+            self.assume(calls, per);
+        }
+        self.made.extend(other.made);
+        self.made.make_contiguous().sort_unstable();
+        self.forget();
+        self.told = match (self.told, other.told) {
+            (Some((left, until)), Some((other_left, other_until))) => {
+                Some((left.min(other_left), until.max(other_until)))
+            }
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// A call of `began` counts as one of `now`.
+    fn date(&mut self, began: Timestamp, now: Timestamp) {
+        if let Some(index) = self.made.iter().rposition(|made| *made == began) {
+            self.made.remove(index);
+            let place = self.made.partition_point(|made| *made <= now);
+            self.made.insert(place, now);
+        }
+    }
+
+    /// Keeps as many calls as decide when the next one may be made.
+    fn forget(&mut self) {
+        let most = self.guess.map_or(0, |(calls, _)| calls as usize);
+        self.made.drain(..self.made.len().saturating_sub(most));
+    }
+
     /// Calls that work which can wait leaves to others. Small budgets cannot be divided.
     fn kept(&self) -> u32 {
         self.guess.map_or(0, |(calls, _)| calls / KEPT)
@@ -121,11 +189,10 @@ impl Budget {
     }
 
     fn record(&mut self, now: Timestamp) {
-        if let Some((calls, _)) = self.guess {
-            self.made.push_back(now);
-            while self.made.len() > calls as usize {
-                self.made.pop_front();
-            }
+        if self.guess.is_some() {
+            let place = self.made.partition_point(|made| *made <= now);
+            self.made.insert(place, now);
+            self.forget();
         }
         self.told = match self.told {
             Some((left, until)) if until > now => Some((left.saturating_sub(1), until)),
@@ -268,6 +335,46 @@ mod tests {
         budgets.guess(&guess("small", 1, 1_000));
         assert_eq!(budgets.take_spare(&[key("small")], at(0)), Ok(()), "small budgets cannot be divided");
         assert_eq!(budgets.take_spare(&[key("unknown")], at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_call_counts_from_its_answer() {
+        let mut budgets = Budgets::default();
+        budgets.guess(&guess("hook", 2, 1_000));
+        let keys = [key("hook"), key("unknown")];
+        assert_eq!(budgets.take(&keys, at(0)), Ok(()));
+        assert_eq!(budgets.take(&keys, at(100)), Ok(()));
+        budgets.over(&keys, at(100), at(150));
+        budgets.over(&keys, at(0), at(400));
+        assert_eq!(budgets.take(&keys, at(500)), Err(at(1_150)));
+        assert_eq!(budgets.take(&keys, at(1_150)), Ok(()));
+        assert_eq!(budgets.take(&keys, at(1_160)), Err(at(1_400)));
+        budgets.over(&keys, at(7), at(9_999));
+        assert_eq!(budgets.take(&keys, at(1_400)), Ok(()), "one that nobody made changes nothing");
+    }
+
+    #[test]
+    fn names_that_mean_one_budget_share_what_was_called_and_told() {
+        let mut budgets = Budgets::default();
+        for name in ["one", "two"] {
+            budgets.guess(&guess(name, 3, 1_000));
+        }
+        assert_eq!(budgets.take(&[key("one")], at(0)), Ok(()));
+        assert_eq!(budgets.take(&[key("two")], at(10)), Ok(()));
+        budgets.join(&key("one"), &key("channel"));
+        budgets.join(&key("two"), &key("channel"));
+        assert_eq!(budgets.take(&[key("one")], at(20)), Ok(()));
+        assert_eq!(budgets.take(&[key("two")], at(30)), Err(at(1_000)), "three in a second, whoever asks");
+        budgets.learn(&hint("one", Some(0), 5_000), at(30));
+        assert_eq!(budgets.take(&[key("two")], at(2_000)), Err(at(5_030)));
+        // Guessing anew (a destination starts again) and joining again change nothing.
+        budgets.guess(&guess("one", 3, 1_000));
+        budgets.join(&key("one"), &key("channel"));
+        assert_eq!(budgets.take(&[key("one")], at(2_000)), Err(at(5_030)));
+        // One that moves leaves its calls where they were made.
+        budgets.join(&key("one"), &key("elsewhere"));
+        let free = (0..5).filter(|_| budgets.take(&[key("one")], at(2_000)).is_ok()).count();
+        assert_eq!(free, 3, "with the same guess");
     }
 
     /// Long work and live deliveries at one budget, in exact time: 160 calls a second, a burst of 32 live calls a second.

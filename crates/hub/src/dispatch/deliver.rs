@@ -125,11 +125,14 @@ pub async fn drive(
         };
         match step {
             Step::Call { request, budgets } => {
-                wait_for_budgets(port, &budgets, turn).await;
+                let began = wait_for_budgets(port, &budgets, turn).await;
                 // The first call's moment counts for the whole delivery.
-                let now = port.clock.now().as_millis().max(1);
+                let now = began.as_millis().max(1);
                 let _ = on_wire.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
                 let answered = port.outbound.call(request, timeout).await;
+                if !budgets.is_empty() {
+                    port.budgets.lock().over(&budgets, began, port.clock.now());
+                }
                 talk.hear(&answered, secrets);
                 answer = Some(answered);
             }
@@ -138,6 +141,7 @@ pub async fn drive(
                 let (now, mut budgets) = (port.clock.now(), port.budgets.lock());
                 hints.iter().for_each(|hint| budgets.learn(hint, now));
             }
+            Step::Join(name, with) => port.budgets.lock().join(&name, &with),
             Step::Finish(verdict) => return Talk { verdict: Ok(masked(verdict, secrets)), ..talk },
         }
     }
@@ -149,18 +153,19 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| "rendering this event failed unexpectedly; see the log".to_owned())
 }
 
-async fn wait_for_budgets(port: &Port, keys: &[BudgetKey], turn: Turn) {
-    if keys.is_empty() {
-        return;
-    }
+/// Waits until all of `keys` have a call left and takes it; answers when that was.
+async fn wait_for_budgets(port: &Port, keys: &[BudgetKey], turn: Turn) -> Timestamp {
     loop {
         let now = port.clock.now();
+        if keys.is_empty() {
+            return now;
+        }
         let taken = match turn {
             Turn::First => port.budgets.lock().take(keys, now),
             Turn::Spare => port.budgets.lock().take_spare(keys, now),
         };
         match taken {
-            Ok(()) => return,
+            Ok(()) => return now,
             Err(free) => port.clock.sleep_until(free).await,
         }
     }
@@ -253,7 +258,7 @@ pub fn rehearse(
                 answer = Some(destination.rehearsal(&request));
                 requests.push(request);
             }
-            Step::Remember(_) | Step::Learn(_) => {}
+            Step::Remember(_) | Step::Learn(_) | Step::Join(_, _) => {}
             Step::Finish(Verdict::Skip(reason)) if requests.is_empty() => return Err(reason),
             Step::Finish(_) => break,
         }

@@ -53,7 +53,7 @@ fn attempt(
                 last = Some(response.map_or(Answer::Failed(CallFailure::TimedOut), Answer::Response));
             }
             Step::Remember(kept) => *memory = kept,
-            Step::Learn(_) => {}
+            Step::Learn(_) | Step::Join(_, _) => {}
             Step::Finish(verdict) => return (verdict, calls),
         }
     }
