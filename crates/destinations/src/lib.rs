@@ -17,6 +17,7 @@ pub use crate::settings::ReactivationAs;
 use bytes::Bytes;
 use paidup_lifecycle::closed_set;
 use paidup_lifecycle::customer::Customer;
+use paidup_lifecycle::event::Event;
 pub use paidup_lifecycle::event::LoggedEvent;
 use paidup_lifecycle::filter::Filter;
 use paidup_lifecycle::observation::Environment;
@@ -97,9 +98,16 @@ pub struct SettingsError {
     pub detail: String,
 }
 
-/// What a destination remembers about a lane or a customer between deliveries (remote ids). Empty for most.
+/// What a destination remembers between deliveries (remote ids) about whatever [`Destination::about`] names. Empty for most.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Memory(pub BTreeMap<String, String>);
+
+/// What a memory is about: the name under which it is kept, beside the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct About(pub [u8; 16]);
+
+/// Whether two events may share a delivery; see [`Destination::together`].
+pub type Together = fn(&Event, &Event) -> bool;
 
 /// What the destination must know about the moment besides the events.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +122,8 @@ pub struct Moment {
 
 /// A destination, opened with its settings.
 pub trait Destination: Send + Sync {
-    /// Starts the delivery of `events` (one, unless `coalesces`). All of them share a verdict.
+    /// Starts the delivery of `events` (one, unless `coalesces`). All of them share a verdict. `memory` is about what the
+    /// first of them is about.
     /// An error is a poisoned event: it cannot be rendered, is given up with its reason and frees its lane.
     fn deliver(&self, events: &[LoggedEvent], memory: &Memory, moment: Moment)
     -> Result<Box<dyn Conversation>, Poison>;
@@ -124,6 +133,17 @@ pub trait Destination: Send + Sync {
 
     /// How the loop may drive this destination.
     fn pace(&self) -> Pace;
+
+    /// What is remembered between deliveries is remembered about this; the event's customer, unless a kind says otherwise.
+    fn about(&self, event: &Event) -> About {
+        About(event.customer.id.0)
+    }
+
+    /// Which events may share a delivery (`Pace::coalesces`) when several wait. `None`: any, in log order, from different
+    /// lanes, and by pressure only. Otherwise those that follow each other in one lane and of which this says so, always.
+    fn together(&self) -> Option<Together> {
+        None
+    }
 
     /// Looks at the set-up with the vendor and makes what deliveries need and what is missing there. `None`: nothing
     /// tells more than a test event.
@@ -209,8 +229,8 @@ pub trait Check: Conversation {
 pub struct Pace {
     /// Deliveries at the same time, over all lanes.
     pub concurrency: usize,
-    /// Most events that one delivery may carry when others wait (1: never coalesces). Coalesced events may come from
-    /// different lanes; they are taken in log order.
+    /// Most events that one delivery may carry when others wait (1: never coalesces); which, says
+    /// [`Destination::together`].
     pub coalesces: usize,
     /// How long one call may take.
     pub timeout: Duration,

@@ -100,7 +100,7 @@ impl Hub {
         let record = self.destination_record(id).await?;
         let target = self.target(&record)?;
         let wanted = record.filters.last().is_none_or(|version| version.filter.wants(&event.event));
-        let memory = memory_kept(&**self.store(), id, event.event.customer.id).await?;
+        let memory = memory_kept(&**self.store(), id, target.destination.about(&event.event)).await?;
         let rehearsed = rehearse(&*target.destination, std::slice::from_ref(event), &memory, self.clock().now());
         Ok(match rehearsed {
             Ok(requests) => Preview {

@@ -18,6 +18,11 @@ pub const WEBHOOK_WINDOW: Duration = Duration::from_secs(2);
 pub const CHANNEL_CALLS: u32 = 30;
 /// See [`CHANNEL_CALLS`].
 pub const CHANNEL_WINDOW: Duration = Duration::from_secs(60);
+/// ASSUMPTION: Discord limits edits of messages that are older than an hour (code 30046) and does not say how. Somebody saw
+/// three in twenty seconds for a channel.
+const OLD_EDITS: u32 = 3;
+/// See [`OLD_EDITS`].
+const OLD_EDITS_WINDOW: Duration = Duration::from_secs(20);
 
 /// All of Discord, from this address.
 pub(super) fn global() -> BudgetKey {
@@ -29,17 +34,30 @@ pub(super) fn webhook(id: &str) -> BudgetKey {
     BudgetKey(format!("discord/webhook/{id}"))
 }
 
-/// The channel of a webhook. Its id is not in the address, so two webhooks of one channel are counted apart; headers
-/// put that right.
+/// The channel of a webhook. Its id is not in the address but in the first answer, which joins this with [`channel`].
 pub(super) fn channel_of(id: &str) -> BudgetKey {
     BudgetKey(format!("discord/channel-of/{id}"))
 }
 
-/// First guesses for webhook `id`.
-pub(super) fn guesses(id: &str) -> Vec<BudgetGuess> {
-    vec![
+/// A channel, whatever webhooks post in it: they share its limit.
+pub(super) fn channel(id: &str) -> BudgetKey {
+    BudgetKey(format!("discord/channel/{id}"))
+}
+
+/// Edits of old messages by a webhook.
+pub(super) fn old_edits_of(id: &str) -> BudgetKey {
+    BudgetKey(format!("discord/old-edits-of/{id}"))
+}
+
+/// First guesses for webhook `id`. `edits`: it edits messages too.
+pub(super) fn guesses(id: &str, edits: bool) -> Vec<BudgetGuess> {
+    let mut guesses = vec![
         BudgetGuess { key: global(), calls: GLOBAL_CALLS, per: GLOBAL_WINDOW },
         BudgetGuess { key: webhook(id), calls: WEBHOOK_CALLS, per: WEBHOOK_WINDOW },
         BudgetGuess { key: channel_of(id), calls: CHANNEL_CALLS, per: CHANNEL_WINDOW },
-    ]
+    ];
+    if edits {
+        guesses.push(BudgetGuess { key: old_edits_of(id), calls: OLD_EDITS, per: OLD_EDITS_WINDOW });
+    }
+    guesses
 }

@@ -19,7 +19,7 @@ pub(super) const MAX_EVENTS: usize = 500;
 /// From so many notices on (with what still waits behind them) a list would scroll by unread: totals say more.
 const DIGEST_FROM: u64 = 60;
 /// Discord's bound for a text without embeds.
-const MAX_CONTENT: usize = 2_000;
+pub(super) const MAX_CONTENT: usize = 2_000;
 /// Room for the first line of a digest.
 const HEADLINE: usize = 60;
 /// Currencies that a digest line names; further ones are counted.
@@ -91,15 +91,21 @@ fn each(look: &Look, notices: &[Notice<'_>]) -> Vec<Embed> {
 fn lines(look: &Look, notices: &[Notice<'_>]) -> Rich {
     let mut lines = Rich::default();
     for notice in notices {
-        let badge = if is_sandbox(notice.event) { "[Sandbox] " } else { "" };
-        lines.push(Rich::own(&format!("{} {badge}", notice.words.emoji)));
-        lines.push(look.text(notice));
-        if let Some(money) = look.counted(notice) {
-            lines.push(Rich::own(&format!(" · {}", amount(money))));
-        }
+        lines.push(line(look, notice));
         lines.push(Rich::own("\n"));
     }
     lines
+}
+
+/// A notice in one line.
+pub(super) fn line(look: &Look, notice: &Notice<'_>) -> Rich {
+    let badge = if is_sandbox(notice.event) { "[Sandbox] " } else { "" };
+    let mut line = Rich::own(&format!("{} {badge}", notice.words.emoji));
+    line.push(look.text(notice));
+    if let Some(money) = look.counted(notice) {
+        line.push(Rich::own(&format!(" · {}", amount(money))));
+    }
+    line
 }
 
 /// A line for each in an embed; `None` when they do not fit as they are.

@@ -28,16 +28,23 @@ pub(super) struct Embed {
     pub(super) timestamp: String,
 }
 
-/// A field; all of ours stand side by side.
+/// A field.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
     name: &'static str,
     value: Rich,
+    inline: bool,
 }
 
 impl Field {
+    /// One that stands beside others.
     pub(super) fn new(name: &'static str, value: Rich) -> Field {
-        Field { name, value }
+        Field { name, value, inline: true }
+    }
+
+    /// One that stands alone.
+    pub(super) fn wide(name: &'static str, value: Rich) -> Field {
+        Field { name, value, inline: false }
     }
 }
 
@@ -79,7 +86,7 @@ impl Embed {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let field = |field: &Field| json!({ "name": field.name, "value": field.value.text(), "inline": true });
+        let field = |field: &Field| json!({ "name": field.name, "value": field.value.text(), "inline": field.inline });
         let mut embed = json!({
             "description": self.description.text(),
             "color": self.colour,

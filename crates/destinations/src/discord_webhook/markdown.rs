@@ -155,6 +155,33 @@ fn pings(rest: &[char]) -> bool {
     })
 }
 
+/// Most of a thread's title.
+const MAX_TITLE: usize = 100;
+
+/// A thread's title made of a text from outside. ASSUMPTION: Discord shows titles as they are, so a backslash would be seen;
+/// what could be taken for a mention, an emoji or a date gets other brackets, and an `@` that would call everybody an
+/// invisible neighbour.
+pub(super) fn title(text: &str) -> String {
+    let mut title = String::new();
+    let clean: Vec<char> = clean(text).chars().collect();
+    for (at, &c) in clean.iter().enumerate() {
+        let c = match c {
+            '<' => '‹',
+            '>' => '›',
+            other => other,
+        };
+        if units(&title) + c.len_utf16() > MAX_TITLE - 2 {
+            title.push('…');
+            break;
+        }
+        title.push(c);
+        if c == '@' && pings(&clean[at + 1..]) {
+            title.push('\u{200b}');
+        }
+    }
+    title
+}
+
 /// Text for an address: everything but letters, digits and `-._~` percent-encoded.
 pub(super) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -229,6 +256,25 @@ mod tests {
     fn a_label_that_looks_like_an_address_is_no_link() {
         assert_eq!(Rich::link("https://evil.example", Some("https://x.example/")).text(), "https\\://evil.example");
         assert_eq!(Rich::link("a", None).text(), "a");
+    }
+
+    #[test]
+    fn titles_call_nobody_and_fit() {
+        for (text, expected) in [
+            ("me@example.com", "me@example.com"),
+            ("_under_ **stars**", "_under_ **stars**"),
+            ("<@123> <:a:1>", "‹@123› ‹:a:1›"),
+            ("@everyone", "@\u{200b}everyone"),
+            (" \u{202e}a\nb\u{200b} ", "a b"),
+            ("\u{200b}", "unknown"),
+            ("", "unknown"),
+        ] {
+            assert_eq!(title(text), expected, "{text:?}");
+        }
+        for long in ["x".repeat(10_000), "😀".repeat(200), "@here".repeat(100), "<".repeat(300)] {
+            let title = title(&long);
+            assert!(units(&title) <= MAX_TITLE && title.ends_with('…'), "{title}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::embed::{Embed, Field, MAX_TOTAL};
 use super::markdown::{Rich, percent_encoded};
 use super::template::{Shown, Template, Variable};
 use super::texts::{CHANGE_TO_UNKNOWN, Topic, Words, words};
-use super::{Privacy, Revenue, Sandbox, Style};
-use paidup_lifecycle::dialects::revenuecat::{self, Options, integration_events};
+use super::{BillingIssues, Privacy, Revenue, Sandbox, Style};
+use paidup_lifecycle::dialects::revenuecat::{self, IntegrationEvent, Options, integration_events};
 use paidup_lifecycle::event::{Event, EventType};
 use paidup_lifecycle::money::{Currency, Money};
 use paidup_lifecycle::observation::{Environment, Reason, Store};
@@ -20,6 +20,7 @@ pub(super) struct Look {
     pub(super) sandbox: Sandbox,
     pub(super) privacy: Privacy,
     pub(super) revenue: Revenue,
+    pub(super) billing_issues: BillingIssues,
     /// The store's share of the price in millionths, where the operator told it.
     pub(super) commission: BTreeMap<Store, u32>,
     pub(super) dialect: Options,
@@ -66,22 +67,20 @@ impl Look {
                 });
             }
         }
-        let topic = Topic::Canonical(event.event_type);
-        if let Some(template) = self.topics.get(&topic) {
-            let moved = event.transaction.as_ref().filter(|transaction| transaction.kind.is_some());
-            let details = &event.details;
-            notices.push(Notice {
-                topic,
-                event,
-                words: words(topic),
-                template: template.as_ref(),
-                product: revenuecat::product_name(&event.purchase, event.purchase.product_id.as_deref()),
-                new_product: details.new_product_id.clone(),
-                money: moved.and_then(|transaction| transaction.money).filter(|money| money.amount_minor != 0),
-                reason: event.reason,
-            });
+        if self.billing_issues == BillingIssues::Collapse {
+            collapse(&mut notices);
+        }
+        if let Some(template) = self.topics.get(&Topic::Canonical(event.event_type)) {
+            notices.push(canonical(event, template.as_ref()));
         }
         notices
+    }
+
+    /// What is to be said about `event` where nothing is switched on for it: its own name, in the default words. `None`:
+    /// nothing, because of its environment.
+    pub(super) fn in_default_words<'a>(&self, event: &'a Event) -> Option<Notice<'a>> {
+        let is_hidden = event.environment == Environment::Sandbox && self.sandbox == Sandbox::Hide;
+        (!is_hidden).then(|| canonical(event, None))
     }
 
     /// The embed of a notice, in the chosen style, within Discord's limits for a message of its own.
@@ -220,7 +219,7 @@ impl Look {
     }
 
     /// The customer as messages show it. Short: the end of our own id, which says nothing about the person.
-    fn customer_label(&self, event: &Event) -> String {
+    pub(super) fn customer_label(&self, event: &Event) -> String {
         match self.privacy {
             Privacy::Full => event.customer.app_user_id.clone(),
             Privacy::ShortId => {
@@ -282,6 +281,34 @@ impl Look {
             Revenue::Gross => Some(money),
             Revenue::Proceeds => Some(self.commission.get(&store).map_or(money, |share| less(money, *share))),
         }
+    }
+}
+
+/// The canonical event under its own name.
+fn canonical<'a>(event: &'a Event, template: Option<&'a Template>) -> Notice<'a> {
+    let topic = Topic::Canonical(event.event_type);
+    let moved = event.transaction.as_ref().filter(|transaction| transaction.kind.is_some());
+    Notice {
+        topic,
+        event,
+        words: words(topic),
+        template,
+        product: revenuecat::product_name(&event.purchase, event.purchase.product_id.as_deref()),
+        new_product: event.details.new_product_id.clone(),
+        money: moved.and_then(|transaction| transaction.money).filter(|money| money.amount_minor != 0),
+        reason: event.reason,
+    }
+}
+
+/// One cause, one message: a failed charge that is told as a billing issue is not told as a cancellation too.
+fn collapse(notices: &mut Vec<Notice<'_>>) {
+    let is_told = notices.iter().any(|notice| notice.topic == Topic::Integration(IntegrationEvent::BillingIssue));
+    if is_told {
+        let is_twin = |notice: &Notice<'_>| {
+            notice.topic == Topic::Integration(IntegrationEvent::Cancellation)
+                && notice.reason == Some(Reason::BillingError)
+        };
+        notices.retain(|notice| !is_twin(notice));
     }
 }
 

@@ -1,4 +1,5 @@
-//! What Discord's answer means: for the delivery, and for the budgets (discord-delivery.md sections 7 and 8).
+//! What Discord's answer means: for the delivery, and for the budgets (discord-delivery.md sections 7 and 8). What can be put
+//! right within a delivery is decided before, in `posting`.
 //!
 //! <https://discord.com/developers/docs/topics/opcodes-and-status-codes> and
 //! <https://discord.com/developers/docs/topics/rate-limits>. A reason never repeats the address: it holds the token.
@@ -16,6 +17,8 @@ use std::time::Duration;
 /// After a block by Cloudflare: one try after ten minutes, growing to an hour (seen to last about an hour).
 const BLOCKED: Duration = Duration::from_secs(600);
 const BLOCKED_MAX: Duration = Duration::from_secs(3600);
+/// Too many posts are open on the server: they are archived by the hour.
+const CROWDED: Duration = Duration::from_secs(600);
 /// A 429 that does not say how long: long enough for every window that is known.
 const UNTOLD: Duration = Duration::from_secs(60);
 /// How much of Discord's `errors` tree goes into a reason.
@@ -32,11 +35,29 @@ struct ErrorBody {
     errors: Option<Value>,
 }
 
-/// Verdict and budget hints for the answer to one execution of webhook `id`.
+/// Verdict and budget hints for the answer to one call of webhook `id`.
 pub(super) fn of(answer: &Answer, id: &str, attempt: u32, now: Timestamp) -> (Vec<BudgetHint>, Verdict) {
     match answer {
         Answer::Response(response) => of_response(response, id, attempt, now),
         Answer::Failed(failure) => (Vec::new(), no_answer(*failure)),
+    }
+}
+
+/// Discord's code for a refusal, if that is what came.
+pub(super) fn code(answer: &Answer) -> Option<i64> {
+    match answer {
+        Answer::Response(response) if response.status().is_client_error() => {
+            serde_json::from_slice::<ErrorBody>(response.body()).ok()?.code
+        }
+        Answer::Response(_) | Answer::Failed(_) => None,
+    }
+}
+
+/// What an answer says of the webhook's window, whatever else it says.
+pub(super) fn window_of(answer: &Answer, id: &str) -> Option<BudgetHint> {
+    match answer {
+        Answer::Response(response) => window(response.headers(), id),
+        Answer::Failed(_) => None,
     }
 }
 
@@ -85,11 +106,15 @@ fn refused(status: u16, words: &str, body: &ErrorBody) -> Verdict {
         // Decided by the code, whatever the status.
         (_, 200_000 | 240_000 | 50_009) => Verdict::GiveUp(Reason(format!("{head}. The channel refuses this message"))),
         (_, 10_015) => off("The webhook was deleted; make a new one and set `url`"),
-        (_, 10_003) => off("The channel was deleted; make a webhook in another one and set `url`"),
+        (_, 10_003) => off("The channel or the thread was deleted; set another `url` or `thread_id`"),
+        // A message that is gone is posted anew; what is gone again the next time may be there later.
+        (_, 10_008) => retry(None, head),
         (_, 50_027) => off("The webhook's token is wrong; copy `url` from Discord again"),
-        (_, 220_001 | 220_002) => off("This is a forum channel: set `thread_id`"),
-        (_, 220_003) => off("This is no forum channel: remove `thread_id`"),
+        (_, 40_067) => off("The posts of this forum need a tag: set `applied_tags`"),
+        (_, 220_001 | 220_002) => off("This is a forum channel: set `post_per`, or `thread_id`"),
+        (_, 220_003) => off("This is no forum channel: remove `post_per`"),
         (_, 160_005 | 50_083) => off("The thread is locked or archived: open it, or set another `thread_id`"),
+        (_, 160_006) => retry(Some(CROWDED), format!("{head}. Old posts are put away by Discord after a while")),
         (_, 50_013 | 50_001) => off("The webhook lacks the right to post in its channel"),
         (401, _) => off("The webhook's token is refused; copy `url` from Discord again"),
         // Discord restricts senders that keep calling what does not exist.
@@ -146,7 +171,8 @@ fn limited(
     let (key, whose) = if is_global {
         (budget::global(), "this hub's")
     } else if scope == Some("shared") {
-        (budget::webhook(id), "the channel's")
+        // Others' calls used it up: whoever posts in the channel waits.
+        (budget::channel_of(id), "the channel's")
     } else {
         (budget::webhook(id), "the webhook's")
     };
@@ -251,6 +277,9 @@ mod tests {
                 r#"{"code":220001,"message":"forum"}"#,
                 "off Discord answered 400 Bad Request (220001): forum. This is a forum",
             ),
+            (400, r#"{"code":40067,"message":"tag"}"#, "off"),
+            (400, r#"{"code":160006,"message":"threads"}"#, "retry Some(600.0)"),
+            (404, r#"{"code":10008,"message":"Unknown Message"}"#, "retry None"),
             (400, r#"{"code":220003,"message":"forum"}"#, "off"),
             (400, r#"{"code":160005,"message":"locked"}"#, "off"),
             (
@@ -303,6 +332,7 @@ mod tests {
             ("x-ratelimit-reset-after", "2"),
         ];
         let global: &[_] = &[("x-ratelimit-scope", "global"), ("x-ratelimit-global", "true"), ("retry-after", "5")];
+        let elsewhere = "discord/channel-of/7 0 1337";
         let block = r#"{"code":0,"message":"You are being blocked from accessing our API temporarily"}"#;
         for (name, headers, body, attempt, verdict, hints) in [
             (
@@ -321,7 +351,7 @@ mod tests {
                 "wait Some(1.5)",
                 vec!["discord/webhook/7 0 0.65", "discord/webhook/7 0 1.5"],
             ),
-            ("shared", shared, "{}", 1, "wait Some(1337.0)", vec!["discord/webhook/7 3 2", "discord/webhook/7 0 1337"]),
+            ("shared", shared, "{}", 1, "wait Some(1337.0)", vec!["discord/webhook/7 3 2", elsewhere]),
             ("global", global, "{}", 1, "wait Some(5.0)", vec!["discord/global 0 5"]),
             (
                 "global by body",

@@ -1,4 +1,4 @@
-//! The request: where it goes, who it says it is from, and its body's frame.
+//! The requests: where they go, who they say they are from, and their bodies' frame.
 
 use super::coalesce::Parts;
 use super::embed::Embed;
@@ -29,7 +29,9 @@ const REVENUECAT_AVATAR: &str = "https://app.revenuecat.com/favicon-96x96.png";
 pub(super) struct Target {
     id: String,
     token: String,
-    uri: Uri,
+    /// `https://discord.com/api/v10/webhooks/{id}/{token}`
+    base: String,
+    thread_id: Option<String>,
     user_agent: HeaderValue,
 }
 
@@ -39,16 +41,19 @@ impl Target {
     pub(super) fn new(settings: &Settings, upstreams: &Upstreams) -> Result<Target, SettingsError> {
         let api = upstreams.discord_api.trim_end_matches('/');
         let pasted = Pasted::parse(&settings.url, api)?;
-        let thread = match (&settings.thread_id, pasted.thread_id) {
+        let thread_id = match (&settings.thread_id, pasted.thread_id) {
             (Some(id), _) if is_id(id) => Some(id.clone()),
             (Some(_), _) => return Err(fault("/thread_id", format!("must be 1 to {MAX_ID} digits"))),
             (None, pasted) => pasted,
         };
-        let thread = thread.map(|id| format!("&thread_id={id}")).unwrap_or_default();
-        let uri = format!("{api}/webhooks/{}/{}?wait=true{thread}", pasted.id, pasted.token);
+        if thread_id.is_some() && settings.post_per.is_some() {
+            return Err(fault("/post_per", "messages go into one thread (`thread_id`), or into posts: not both"));
+        }
+        let base = format!("{api}/webhooks/{}/{}", pasted.id, pasted.token);
         // The parts are digits and letters, so only the operator's address can be at fault.
-        let uri = uri.parse().map_err(|_| fault("", "PAIDUP_DISCORD_API_URL is not a valid address"))?;
-        Ok(Target { id: pasted.id, token: pasted.token, uri, user_agent: user_agent(&upstreams.public_url) })
+        let _: Uri = base.parse().map_err(|_| fault("", "PAIDUP_DISCORD_API_URL is not a valid address"))?;
+        let user_agent = user_agent(&upstreams.public_url);
+        Ok(Target { id: pasted.id, token: pasted.token, base, thread_id, user_agent })
     }
 
     /// The webhook's id, which is public.
@@ -61,11 +66,33 @@ impl Target {
         &self.token
     }
 
-    pub(super) fn request(&self, body: &Value) -> Result<Request<Bytes>, Poison> {
+    /// The thread that the settings name.
+    pub(super) fn thread_id(&self) -> Option<&str> {
+        self.thread_id.as_deref()
+    }
+
+    /// A new message, in a thread if one is given.
+    pub(super) fn post(&self, thread_id: Option<&str>, body: &Value) -> Result<Request<Bytes>, Poison> {
+        let thread = thread_id.map(|id| format!("&thread_id={id}")).unwrap_or_default();
+        self.request(Method::POST, &format!("{}?wait=true{thread}", self.base), body)
+    }
+
+    /// Another text for a message that the webhook has posted.
+    pub(super) fn edit(
+        &self,
+        message_id: &str,
+        thread_id: Option<&str>,
+        body: &Value,
+    ) -> Result<Request<Bytes>, Poison> {
+        let thread = thread_id.map(|id| format!("?thread_id={id}")).unwrap_or_default();
+        self.request(Method::PATCH, &format!("{}/messages/{message_id}{thread}", self.base), body)
+    }
+
+    fn request(&self, method: Method, uri: &str, body: &Value) -> Result<Request<Bytes>, Poison> {
         let body = serde_json::to_vec(body).map_err(|_| Poison("the message cannot be written as JSON".to_owned()))?;
         let mut request = Request::new(Bytes::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
+        *request.method_mut() = method;
+        *request.uri_mut() = uri.parse().map_err(|_| Poison("the address is not valid".to_owned()))?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
         Ok(request)
@@ -131,7 +158,8 @@ fn is_api(parts: &[&str]) -> bool {
     }
 }
 
-fn is_id(text: &str) -> bool {
+/// Whether it is one of Discord's ids.
+pub(super) fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
 }
 
@@ -182,7 +210,17 @@ impl Sender {
         })
     }
 
-    /// The whole body. Nobody is ever pinged.
+    /// The body of an edit: all that the message shows, so that nothing of an earlier look stays. Edits recompute mentions
+    /// with default rules unless they are told again that nobody is pinged.
+    pub(super) fn edited(parts: &Parts) -> Value {
+        let (content, embeds) = match parts {
+            Parts::Embeds(embeds) => (Value::Null, embeds.iter().map(Embed::to_json).collect()),
+            Parts::Content(text) => (json!(text), json!([])),
+        };
+        json!({ "allowed_mentions": { "parse": [] }, "content": content, "embeds": embeds })
+    }
+
+    /// The whole body of a new message. Nobody is ever pinged.
     pub(super) fn body(&self, parts: &Parts) -> Value {
         let mut body = json!({ "allowed_mentions": { "parse": [] } });
         match parts {

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod discord;
+mod discord_posts;
 mod golden;
 mod hostile;
 mod intercom;

@@ -77,6 +77,11 @@ pub(crate) fn every_kind() -> Vec<(&'static str, &'static str, Value)> {
         ("discord_webhook", "revenuecat_embed", discord(json!({ "style": "revenuecat_embed" }))),
         ("discord_webhook", "text", discord(json!({ "style": "text" }))),
         ("discord_webhook", "all", discord(json!({ "messages": on }))),
+        (
+            "discord_webhook",
+            "forum_text",
+            discord(json!({ "style": "text", "billing_issues": "collapse", "post_per": "customer" })),
+        ),
         ("intercom", "default", json!({ "access_token": ACCESS_TOKEN })),
         ("intercom", "own", own_intercom()),
     ]

@@ -4,8 +4,8 @@ use super::deliver::{Talk, explain, millis};
 use super::retry::{self, Next};
 use super::run::Dispatcher;
 use super::settle::{Place, Taken};
-use paidup_destinations::{Reason, Verdict};
-use paidup_lifecycle::ids::{CustomerId, EventId};
+use paidup_destinations::{About, Reason, Verdict};
+use paidup_lifecycle::ids::EventId;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::StoreError;
 use paidup_store::records::{AttemptRecord, DeliveryState, DestinationState};
@@ -31,8 +31,8 @@ pub(super) enum Outcome {
     Talked {
         /// What was said.
         talk: Talk,
-        /// Whom the first event is about: what is remembered is remembered about it.
-        about: CustomerId,
+        /// What the first event is about: what is remembered is remembered about it.
+        about: About,
     },
     /// These places' events are no longer kept.
     Gone(Vec<u64>),

@@ -117,6 +117,25 @@ impl Lanes {
         taken
     }
 
+    /// Takes the earliest event that may go, and with it up to `most` in all of those that follow it in its lane, as long
+    /// as `joins` says that one may share a delivery with the first.
+    pub fn take_alike(&mut self, now: Timestamp, most: usize, joins: impl Fn(u64, u64) -> bool) -> Vec<(Lane, u64)> {
+        self.promote(now);
+        let Some((first, lane)) = self.ready.pop_first() else { return Vec::new() };
+        let Some(queue) = self.lanes.get_mut(&lane) else { return Vec::new() };
+        queue.flying = 1;
+        let mut taken = vec![(lane, first)];
+        while taken.len() < most
+            && let Some(&(next, not_before)) = queue.places.get(queue.flying)
+            && not_before <= now
+            && joins(first, next)
+        {
+            queue.flying += 1;
+            taken.push((lane, next));
+        }
+        taken
+    }
+
     /// Takes the newest lane's event that may go: a probe.
     pub fn take_newest(&mut self, now: Timestamp) -> Option<(Lane, u64)> {
         self.promote(now);
@@ -300,6 +319,23 @@ mod tests {
             assert_eq!(positions(lanes.take(at(0), most, joins)), first, "{name}");
             assert_eq!(positions(lanes.take(at(0), most, joins)), second, "{name}, then");
         }
+    }
+
+    #[test]
+    fn those_that_are_alike_are_taken_from_one_lane() {
+        let mut lanes = filled(&[(1, 1), (2, 2), (1, 3), (1, 4), (1, 5)]);
+        let alike = |first: u64, next: u64| first + next != 6;
+        assert_eq!(positions(lanes.take_alike(at(0), 10, alike)), [1, 3, 4], "up to the first that is not");
+        assert_eq!(positions(lanes.take_alike(at(0), 10, alike)), [2]);
+        assert_eq!(positions(lanes.take_alike(at(0), 10, alike)), [0_u64; 0], "the lane is in flight");
+        for place in [1, 3] {
+            lanes.settle(lane(1), place);
+        }
+        lanes.put_back(lane(1), 4, at(100));
+        assert_eq!(lanes.ready(at(99)), 0, "it waits, and what follows with it");
+        assert_eq!(positions(lanes.take_alike(at(100), 1, |_, _| true)), [4], "at most so many");
+        lanes.settle(lane(1), 4);
+        assert_eq!(positions(lanes.take_alike(at(100), 10, |_, _| true)), [5]);
     }
 
     #[test]

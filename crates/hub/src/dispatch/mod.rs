@@ -9,6 +9,8 @@
 pub mod breaker;
 pub mod budget;
 pub mod deliver;
+#[cfg(test)]
+mod discord;
 pub mod figures;
 mod land;
 pub mod lanes;

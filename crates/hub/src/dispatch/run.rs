@@ -16,8 +16,8 @@ use crate::recent::Page;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use paidup_destinations::{LoggedEvent, Memory, Moment, Pace};
-use paidup_lifecycle::ids::{CustomerId, EventId};
+use paidup_destinations::{About, LoggedEvent, Memory, Moment, Pace};
+use paidup_lifecycle::ids::EventId;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::StoreError;
 use paidup_store::records::{DestinationState, Progress, Settlement};
@@ -306,11 +306,14 @@ impl Dispatcher {
             let on_wire = OnWire::default();
             let taken = match self.breaker.permit(now, self.flights) {
                 Permit::UpTo(most, until) if self.flights >= most => return Some(until),
-                Permit::Freely | Permit::UpTo(..) => {
-                    // What a rate limit sent back together is no pressure by itself, but comes back together.
-                    let crowd = self.waiting().max(ready as u64);
-                    self.book.take(now, share(self.pace.coalesces, crowd), &on_wire)
-                }
+                Permit::Freely | Permit::UpTo(..) => match self.target.destination.together() {
+                    None => {
+                        // What a rate limit sent back together is no pressure by itself, but comes back together.
+                        let crowd = self.waiting().max(ready as u64);
+                        self.book.take(now, share(self.pace.coalesces, crowd), &on_wire)
+                    }
+                    Some(alike) => self.book.take_alike(now, self.pace.coalesces, alike, &on_wire),
+                },
                 Permit::Probe => {
                     let newest = self.breaker.probe();
                     self.book.probe(now, newest, &on_wire)
@@ -523,7 +526,7 @@ async fn fly(
     if !gone.is_empty() {
         return landed(taken, Outcome::Gone(gone));
     }
-    let Some(about) = events.first().map(|first| first.event.customer.id) else {
+    let Some(about) = events.first().map(|first| target.destination.about(&first.event)) else {
         return landed(taken, Outcome::Gone(Vec::new()));
     };
     let memory = match memories.recall(&*port.store, target.id, about).await {
@@ -541,9 +544,9 @@ impl Dispatcher {
         self.partition
     }
 
-    /// Keeps what a delivery wants remembered about a customer: at once for the next deliveries, and saved together
-    /// with what became of this one.
-    pub(super) fn remember(&mut self, about: CustomerId, memory: Memory) {
+    /// Keeps what a delivery wants remembered: at once for the next deliveries, and saved together with what became of
+    /// this one.
+    pub(super) fn remember(&mut self, about: About, memory: Memory) {
         match self.memories.remember(about, memory) {
             Ok(body) => self.book.remember(about.0.to_vec(), body),
             Err(bytes) => tracing::warn!(destination.id = %self.target.id, bytes, "too much to remember"),

@@ -10,7 +10,7 @@
 
 use super::lanes::{Lane, Lanes};
 use super::window::Window;
-use paidup_destinations::LoggedEvent;
+use paidup_destinations::{LoggedEvent, Together};
 use paidup_lifecycle::ids::{DestinationId, EventId};
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::records::{AttemptRecord, LaneOrder, Parked, Progress, Remembered, Settlement};
@@ -342,6 +342,18 @@ impl Book {
         let entries = &self.entries;
         let joins = |position: u64| entries.get(&position).is_none_or(|entry| !entry.alone);
         let taken = self.lanes.take(now, most, joins);
+        self.hand_out(taken, on_wire)
+    }
+
+    /// Hands out the earliest event that may go, with those that follow it in its lane and are `alike`, at most `most`.
+    /// What has to be loaded first goes alone.
+    pub fn take_alike(&mut self, now: Timestamp, most: usize, alike: Together, on_wire: &OnWire) -> Vec<Taken> {
+        let entries = &self.entries;
+        let known = |position: u64| entries.get(&position).filter(|entry| !entry.alone)?.event.as_ref();
+        let joins = |first: u64, next: u64| {
+            known(first).zip(known(next)).is_some_and(|(first, next)| alike(&first.event, &next.event))
+        };
+        let taken = self.lanes.take_alike(now, most, joins);
         self.hand_out(taken, on_wire)
     }
 

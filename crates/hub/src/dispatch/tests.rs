@@ -155,7 +155,7 @@ impl Conversation for OneCall {
 }
 
 /// Appends events: one lane each unless said otherwise.
-struct Append(Vec<Event>);
+pub(super) struct Append(pub(super) Vec<Event>);
 
 impl Decision for Append {
     fn wants(&self) -> Wants {
@@ -208,25 +208,8 @@ impl World {
         let recent = Arc::new(Recent::default());
         let fill = Arc::clone(&recent);
         store.listen(Box::new(move |events| fill.push(events)));
-        let record = DestinationRecord {
-            id: ID,
-            kind: "plain".into(),
-            name: "plain".into(),
-            settings: b"{}".to_vec(),
-            order: LaneOrder::Purchase,
-            filters: Vec::new(),
-            start: Start::Beginning,
-            state: DestinationState::Active,
-            state_reason: None,
-            state_since: clock.now(),
-            max_backlog: paidup_store::records::DEFAULT_MAX_BACKLOG,
-            gaps: Vec::new(),
-            skip_after: None,
-            keep_trying: paidup_store::records::DEFAULT_KEEP_TRYING,
-            created_at: clock.now(),
-        };
-        store.put_destination(record).await.unwrap();
-        let (dispatch, halts) = dispatch(&store, &clock, &far, &recent);
+        store.put_destination(record(ID, clock.now())).await.unwrap();
+        let (dispatch, halts) = dispatch(&store, &clock, Arc::clone(&far) as Arc<dyn Outbound>, &recent);
         World {
             store,
             clock,
@@ -271,7 +254,8 @@ impl World {
         self.recent = Arc::new(Recent::default());
         let fill = Arc::clone(&self.recent);
         self.store.listen(Box::new(move |events| fill.push(events)));
-        (self.dispatch, self.halts) = dispatch(&self.store, &self.clock, &self.far, &self.recent);
+        let far = Arc::clone(&self.far) as Arc<dyn Outbound>;
+        (self.dispatch, self.halts) = dispatch(&self.store, &self.clock, far, &self.recent);
     }
 
     /// As when the machine stops: the loop is gone in the middle of whatever it does. What it had handed over to be saved is.
@@ -344,10 +328,31 @@ impl World {
     }
 }
 
-fn dispatch(
+/// A destination of which the loop needs nothing but its id.
+pub(super) fn record(id: DestinationId, now: Timestamp) -> DestinationRecord {
+    DestinationRecord {
+        id,
+        kind: "plain".into(),
+        name: "plain".into(),
+        settings: b"{}".to_vec(),
+        order: LaneOrder::Purchase,
+        filters: Vec::new(),
+        start: Start::Beginning,
+        state: DestinationState::Active,
+        state_reason: None,
+        state_since: now,
+        max_backlog: paidup_store::records::DEFAULT_MAX_BACKLOG,
+        gaps: Vec::new(),
+        skip_after: None,
+        keep_trying: paidup_store::records::DEFAULT_KEEP_TRYING,
+        created_at: now,
+    }
+}
+
+pub(super) fn dispatch(
     store: &Arc<dyn Store>,
     clock: &VirtualClock,
-    far: &Arc<FarSide>,
+    outbound: Arc<dyn Outbound>,
     recent: &Arc<Recent>,
 ) -> (Dispatch, mpsc::UnboundedReceiver<Halt>) {
     let port = Arc::new(Port {
@@ -355,7 +360,7 @@ fn dispatch(
         settler: Settler::new(Arc::clone(store)),
         clock: Arc::new(clock.clone()),
         chance: Arc::new(SeededChance::new(1)),
-        outbound: Arc::clone(far) as Arc<dyn Outbound>,
+        outbound,
         recent: Arc::clone(recent),
         budgets: Mutex::default(),
         figures: Figures::default(),

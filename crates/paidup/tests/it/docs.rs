@@ -56,6 +56,7 @@ fn every_setting_is_on_the_page_about_settings_and_the_reverse() {
         "grants.md",
         "customers.md",
         "explain.md",
+        "destinations/discord.md",
         "destinations/intercom.md",
         "destinations/webhook.md",
         "events.md",
