@@ -69,6 +69,10 @@ impl Rich {
             let Some(left) = room.checked_sub(units(token)) else { break };
             (room, kept) = (left, kept + 1);
         }
+        // An underscore acts where no letter follows it any more.
+        while kept > 0 && self.0[kept - 1] == "_" {
+            kept -= 1;
+        }
         self.0.truncate(kept);
         if max > 0 {
             self.0.push("…".to_owned());
@@ -246,6 +250,9 @@ mod tests {
         let mut escape = Rich::foreign("a***");
         escape.cut(4);
         assert_eq!(escape.text(), "a\\*…");
+        let mut word = Rich::foreign("ab_cd");
+        word.cut(4);
+        assert_eq!(word.text(), "ab…", "an underscore at the end would be markup");
         let mut same = text.clone();
         same.cut(text.len());
         assert_eq!(same, text);
