@@ -99,10 +99,17 @@ impl World {
         let discord_api = self.wire.discord.api_url();
         let upstreams = Upstreams { discord_api, intercom_api: None, public_url: "https://hub.example".into() };
         let destination = Arc::from((definition.open)(&raw, &upstreams).unwrap());
-        let id = DestinationId([number; 16]);
-        let (order, filters, secrets) = (LaneOrder::Purchase, Vec::new(), Arc::from([]));
-        let (skip_after, keep_trying, gently) = (None, paidup_store::records::DEFAULT_KEEP_TRYING, false);
-        self.dispatch.start(Target { id, order, skip_after, keep_trying, gently, filters, destination, secrets });
+        self.dispatch.start(Target {
+            id: DestinationId([number; 16]),
+            order: LaneOrder::Purchase,
+            skip_after: None,
+            keep_trying: paidup_store::records::DEFAULT_KEEP_TRYING,
+            gently: false,
+            broke_off: false,
+            filters: Vec::new(),
+            destination,
+            secrets: Arc::from([]),
+        });
     }
 
     /// As after a crash: nothing in memory, everything from the database.
