@@ -16,6 +16,7 @@ use paidup_simulator::standins::discord::{Discord, DiscordOptions, Message, Webh
 use paidup_store::{OpenOptions, Urgency};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use url::Url;
 
 const CHANNEL: u64 = 7;
@@ -30,6 +31,8 @@ struct Wire {
     chance: Arc<SeededChance>,
     /// When calls arrived, and how.
     arrived: Arc<Mutex<Vec<(Timestamp, http::Method)>>>,
+    /// So many answers are lost on their way back.
+    lost: Arc<AtomicU32>,
 }
 
 impl Wire {
@@ -50,6 +53,9 @@ impl Outbound for Wire {
             wire.arrived.lock().push((now, request.method().clone()));
             let answer = wire.discord.call(&request);
             wire.clock.sleep(wire.travel()).await;
+            let one_less = |left: u32| left.checked_sub(1);
+            let is_lost = wire.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+            let answer = answer.filter(|_| !is_lost);
             answer.map_or(Answer::Failed(CallFailure::ConnectionLost), Answer::Response)
         })
     }
@@ -79,7 +85,8 @@ impl World {
         let options = DiscordOptions { clock: time.clone(), keep: 100_000, ..DiscordOptions::default() };
         let discord = Arc::new(Discord::in_memory(options));
         let chance = Arc::new(SeededChance::new(5));
-        let wire = Wire { discord, time, clock: clock.clone(), chance, arrived: Arc::default() };
+        let (arrived, lost) = Default::default();
+        let wire = Wire { discord, time, clock: clock.clone(), chance, arrived, lost };
         let (dispatch, halts) = started(&store, &clock, &wire);
         World { store, clock, wire, dispatch, halts, made: 0, _dir: dir }
     }
@@ -153,10 +160,15 @@ impl World {
     }
 
     /// Discord had nothing to complain about.
-    fn assert_well_behaved(&self) {
+    fn assert_without_complaints(&self) {
         let report = self.wire.discord.report();
         assert_eq!((report.limited, report.avoidable, report.refused), (0, 0, 0), "{report:?}");
         assert!(report.violations.is_empty(), "{report:?}");
+    }
+
+    /// The same, and the channel was called at most 30 times a minute.
+    fn assert_well_behaved(&self) {
+        self.assert_without_complaints();
         let arrived = self.wire.arrived.lock();
         for window in arrived.windows(31) {
             let span = window[30].0.since(window[0].0);
@@ -341,6 +353,82 @@ async fn destinations_that_share_a_channel_share_its_limit() {
     for number in 1..=3 {
         world.dispatch.stop(DestinationId([number; 16])).await;
     }
+}
+
+/// Sixty channels begin at the same moment: the address has a limit of its own, 50 calls a second.
+#[tokio::test]
+async fn many_channels_share_the_addresss_limit() {
+    let mut world = World::new().await;
+    let mut shop = Shop::new();
+    for number in 1..=60 {
+        world.serve(number, &world.wire.discord.add_webhook(u64::from(number)), json!({})).await;
+    }
+    let events = shop.events(4, world.clock.now());
+    world.append(events).await;
+    let all: Vec<u8> = (1..=60).collect();
+    world.through(&all).await;
+    world.assert_without_complaints();
+    let arrived = world.wire.arrived.lock().clone();
+    assert_eq!(arrived.len(), 240);
+    assert!(arrived.windows(51).all(|window| window[50].0.since(window[0].0) >= Duration::from_secs(1)));
+    for number in all {
+        world.dispatch.stop(DestinationId([number; 16])).await;
+    }
+}
+
+/// Discord blocks those who go on calling a webhook that is gone: one call finds out, and it is the last one.
+#[tokio::test]
+async fn a_webhook_that_is_gone_is_called_once() {
+    for updates in ["post", "edit"] {
+        let mut world = World::new().await;
+        let webhook = world.wire.discord.add_webhook(CHANNEL);
+        world.serve(1, &webhook, json!({"updates": updates})).await;
+        let mut seq = 0;
+        world.append(life(1, &[EventType::SubscriptionStarted], &mut seq)).await;
+        world.through(&[1]).await;
+        let before = world.wire.arrived.lock().len();
+        world.wire.discord.delete_webhook(&webhook);
+        world.append(life(1, &[EventType::SubscriptionRenewed], &mut seq)).await;
+        world.append(life(2, &[EventType::SubscriptionStarted], &mut 0)).await;
+        world.pass(Duration::from_secs(60)).await;
+        let halt = world.halts.try_recv().unwrap();
+        assert_eq!(halt.state, DestinationState::SwitchedOff);
+        assert!(halt.reason.contains("10015"), "{}", halt.reason);
+        assert_eq!(world.wire.arrived.lock().len(), before + 1, "{updates}");
+        assert!(world.wire.discord.report().violations.is_empty());
+        assert!(world.cursor(1).await.0 < world.made, "what waits is told when it is resumed");
+        world.dispatch.stop(DestinationId([1; 16])).await;
+    }
+}
+
+/// An edit whose answer was lost is made again, and nothing stands twice; only a first message may.
+#[tokio::test]
+async fn an_edit_whose_answer_was_lost_is_made_again_and_changes_nothing() {
+    use EventType as E;
+    let mut world = World::new().await;
+    world.serve(1, &world.wire.discord.add_webhook(CHANNEL), json!({"updates": "edit"})).await;
+    let mut seq = 0;
+    world.append(life(1, &[E::SubscriptionStarted], &mut seq)).await;
+    world.through(&[1]).await;
+    for event_type in [E::SubscriptionRenewed, E::RenewalDisabled, E::SubscriptionTerminated] {
+        world.wire.lost.store(2, Ordering::Relaxed);
+        world.append(life(1, &[event_type], &mut seq)).await;
+        world.through(&[1]).await;
+        assert_eq!(world.wire.lost.load(Ordering::Relaxed), 0);
+    }
+    world.assert_without_complaints();
+    let messages = world.wire.discord.messages();
+    assert_eq!(
+        (messages.len(), world.wire.discord.report().edited >= 9),
+        (1, true),
+        "three edits, each made three times"
+    );
+    let embed = &messages[0].body["embeds"][0];
+    let history = embed["fields"].as_array().unwrap().iter().find(|field| field["name"] == "Before").unwrap();
+    let lines: Vec<&str> =
+        history["value"].as_str().unwrap().lines().map(|line| line.split_once("> ").unwrap().1).collect();
+    assert_eq!(lines, ["😿 Cancellation", "😺 Renewal · $9.99", "😺 Initial Purchase · $9.99"]);
+    world.dispatch.stop(DestinationId([1; 16])).await;
 }
 
 /// A purchase's life: bundles as the engine tells them.
