@@ -12,7 +12,7 @@ use crate::dispatch::budget::Budgets;
 use crate::dispatch::deliver::secret_texts;
 use crate::dispatch::figures::Figures;
 use crate::dispatch::settler::Settler;
-use crate::dispatch::{Dispatch, Halt, PARTITION, Port, Target, run};
+use crate::dispatch::{Dispatch, Halt, PARTITION, Port, Target, orders, run};
 use crate::secrets::{mask_settings, unmask_settings};
 use crate::{Hub, HubError};
 use paidup_destinations::{CallFailure, Definition, Destination, Rotation, SettingsError, Upstreams};
@@ -574,7 +574,7 @@ impl Hub {
         position: u64,
     ) -> Result<crate::dispatch::settle::Standing, HubError> {
         let dispatch = &self.destinations().dispatch;
-        match dispatch.ask(target.id, |answer| run::Order::Look(position, answer)).await {
+        match dispatch.ask(target.id, |answer| orders::Order::Look(position, answer)).await {
             Some(standing) => Ok(standing),
             None => Ok(run::load(dispatch.port(), target, PARTITION).await?.standing(position)),
         }

@@ -3,7 +3,7 @@
 //! What waits stands in the database, so it is shown of held destinations too; only a loop that runs can be told to try, and
 //! only it knows whether an attempt is under way.
 
-use crate::dispatch::run::Order;
+use crate::dispatch::orders::Order;
 use crate::dispatch::settle::Place;
 use crate::{Hub, HubError};
 use paidup_lifecycle::event::LoggedEvent;

@@ -2,7 +2,7 @@
 //!
 //! Pure and tested without a runtime: `lanes` (what may go now), `window` (how far a destination has come), `settle` (what
 //! is saved of it), `retry` (when again), `breaker` (is anybody there), `budget` (how fast). `run` is the loop, one for each
-//! destination, `deliver` one delivery, `memories` what it wanted remembered,
+//! destination, `orders` what people want of it, `deliver` one delivery, `memories` what it wanted remembered,
 //! `settler` saves for all of them, `figures` what `/metrics` says. [`Dispatch`] starts and stops the loops.
 //! Which destinations there are, and what people may do with them, is in `destinations`.
 
@@ -17,6 +17,7 @@ pub mod lanes;
 mod memories;
 #[cfg(test)]
 mod model;
+pub mod orders;
 pub mod retry;
 pub mod run;
 pub mod settle;
@@ -34,12 +35,13 @@ use breaker::{Breaker, Look};
 use budget::Budgets;
 use figures::Figures;
 use futures_util::FutureExt;
+use orders::Order;
 use paidup_destinations::{Destination, LoggedEvent};
 use paidup_lifecycle::ids::DestinationId;
 use paidup_store::Store;
 use paidup_store::records::{DestinationState, FilterVersion, LaneOrder};
 use parking_lot::Mutex;
-use run::{Dispatcher, Order};
+use run::Dispatcher;
 use settler::Settler;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;

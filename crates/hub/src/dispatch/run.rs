@@ -9,7 +9,8 @@ use super::deliver::converse;
 use super::figures::Gauges;
 use super::land::{Landed, Outcome};
 use super::memories::Memories;
-use super::settle::{Book, MAX_PARKED, OPEN_FOR, OnWire, Place, Standing, Taken};
+use super::orders::{Confirm, Order};
+use super::settle::{Book, MAX_PARKED, OPEN_FOR, OnWire, Taken};
 use super::{Port, Target};
 use crate::clock::Sleep;
 use crate::recent::Page;
@@ -17,7 +18,6 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use paidup_destinations::{About, LoggedEvent, Memory, Moment, Pace};
-use paidup_lifecycle::ids::EventId;
 use paidup_lifecycle::time::Timestamp;
 use paidup_store::StoreError;
 use paidup_store::records::{DestinationState, Progress, Settlement};
@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Events read at once from the database.
@@ -47,30 +47,6 @@ const SINGLY: u64 = 10;
 const FEW: usize = 10;
 /// ... and beyond this, as many as the destination takes.
 const CROWD: u64 = 100;
-
-/// What people want of a loop.
-pub enum Order {
-    /// Deliver this event again; the answer comes when the wish is durable.
-    Replay(Box<LoggedEvent>, oneshot::Sender<()>),
-    /// How does an event stand?
-    Look(u64, oneshot::Sender<Standing>),
-    /// Try this event now if its lane waits for it; when the destination is down, probe now. Answers how it stood.
-    Hasten(u64, oneshot::Sender<Place>),
-    /// Give this event up if its lane waits for it; the answer, how it stood, comes when that is durable.
-    GiveUp {
-        /// Its place in the log.
-        position: u64,
-        /// Its id.
-        event_id: EventId,
-        /// Why, for people.
-        why: String,
-        /// Told then.
-        answer: oneshot::Sender<Place>,
-    },
-}
-
-/// What is told when something is durable.
-type Confirm = Box<dyn FnOnce() + Send>;
 
 /// What came of something that the loop had started.
 enum Done {
@@ -112,7 +88,7 @@ pub struct Dispatcher {
     /// When what is not saved is to be saved.
     save_due: Option<Timestamp>,
     /// Orders to confirm with the next save, and with the one under way.
-    confirms: Vec<Confirm>,
+    pub(super) confirms: Vec<Confirm>,
     confirms_saving: Vec<Confirm>,
     /// How the breaker stands, for those who look.
     shown: Arc<Mutex<Look>>,
@@ -398,42 +374,6 @@ impl Dispatcher {
                 (self.saving, self.save_after) = (false, now.plus(STORE_PAUSE));
                 self.book.unsave(settlement);
             }
-        }
-    }
-
-    /// Whoever gave an order may have gone: nobody minds when an answer is not heard.
-    fn obey(&mut self, order: Order) {
-        let now = self.port.clock.now();
-        match order {
-            Order::Replay(event, confirm) => {
-                let in_its_turn = event.position > self.book.read_to() && self.target.wants(&event);
-                if !in_its_turn {
-                    self.book.replay(*event, now);
-                }
-                self.confirm_when_saved(move || _ = confirm.send(()));
-            }
-            Order::Look(position, answer) => _ = answer.send(self.book.standing(position)),
-            Order::Hasten(position, answer) => {
-                let place = self.book.place(position);
-                if let Place::First { .. } = place {
-                    self.book.hasten(position);
-                    self.breaker.hasten(now);
-                }
-                _ = answer.send(place);
-            }
-            Order::GiveUp { position, event_id, why, answer } => {
-                let place = self.give_up_by_hand(position, event_id, why, now);
-                self.confirm_when_saved(move || _ = answer.send(place));
-            }
-        }
-    }
-
-    /// At once, when everything is saved.
-    fn confirm_when_saved(&mut self, confirm: impl FnOnce() + Send + 'static) {
-        if self.book.unsaved() > 0 {
-            self.confirms.push(Box::new(confirm));
-        } else {
-            confirm();
         }
     }
 

@@ -4,7 +4,8 @@
 //! was settled before, in its lane's order. A held destination keeps it until it is served again.
 
 use crate::dispatch::lanes::Lane;
-use crate::dispatch::run::{Order, load};
+use crate::dispatch::orders::Order;
+use crate::dispatch::run::load;
 use crate::dispatch::settle::Standing;
 use crate::dispatch::{PARTITION, Target};
 use crate::{Hub, HubError};
