@@ -111,7 +111,7 @@ fn refused(status: u16, words: &str, body: &ErrorBody) -> Verdict {
         (_, 10_008) => retry(None, head),
         (_, 50_027) => off("The webhook's token is wrong; copy `url` from Discord again"),
         (_, 40_067) => off("The posts of this forum need a tag: set `applied_tags`"),
-        (_, 220_001 | 220_002) => off("This is a forum channel: set `post_per`, or `thread_id`"),
+        (_, 220_001 | 220_002) => off("This is a forum channel: set `thread_id`, or `post_per`"),
         (_, 220_003) => off("This is no forum channel: remove `post_per`"),
         (_, 160_005 | 50_083) => off("The thread is locked or archived: open it, or set another `thread_id`"),
         (_, 160_006) => retry(Some(CROWDED), format!("{head}. Old posts are put away by Discord after a while")),
