@@ -10,7 +10,7 @@ use crate::dispatch::settle::MAX_PARKED;
 use crate::{Hub, HubError};
 use paidup_lifecycle::ids::DestinationId;
 use paidup_lifecycle::time::Timestamp;
-use paidup_store::records::{DestinationRecord, DestinationState, Gap, GapState, Progress, ResumeFrom};
+use paidup_store::records::{AttemptQuery, DestinationRecord, DestinationState, Gap, GapState, Progress, ResumeFrom};
 use std::time::Duration;
 
 /// Between two looks.
@@ -20,20 +20,27 @@ const MAX_GAPS: usize = 20;
 /// Nothing was taken for so long: before, it is what retries are for.
 const FAILING_FOR: Duration = Duration::from_secs(10 * 60);
 
+/// An event that waits for so long, while others are taken, comes late.
+const LATE_AFTER: Duration = Duration::from_secs(3_600);
+
 /// How a destination stands, apart from its record.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Standing {
     /// Positions of the log that are neither settled nor parked.
     pub(crate) behind: u64,
     /// Since when nothing was taken any more.
     pub(crate) failing_since: Option<Timestamp>,
+    /// What the newest attempt came to, while nothing is taken.
+    pub(crate) why: Option<String>,
     /// Events in trouble.
     pub(crate) parked: usize,
+    /// When the oldest event was found that is neither settled nor parked; `None` too when it came since the last look.
+    pub(crate) oldest: Option<Timestamp>,
 }
 
 /// What is wrong with a destination. Pure.
-pub(crate) fn findings(record: &DestinationRecord, standing: Standing, now: Timestamp) -> Vec<Alert> {
-    let Standing { behind, failing_since, parked } = standing;
+pub(crate) fn findings(record: &DestinationRecord, standing: &Standing, now: Timestamp) -> Vec<Alert> {
+    let Standing { behind, failing_since, parked, oldest, .. } = *standing;
     let mut found = Vec::new();
     let mut find = |kind, since, detail| found.push(Alert { kind, since, detail });
     let reason = record.state_reason.as_deref().unwrap_or_default();
@@ -58,8 +65,13 @@ pub(crate) fn findings(record: &DestinationRecord, standing: Standing, now: Time
         find(AlertKind::Backlog, now, format!("{behind} events wait; beyond {max} it is switched off"));
     }
     if record.state == DestinationState::Active {
+        // It could not have been told before it was served.
+        let waits_since = oldest.map(|oldest| oldest.max(record.state_since));
         if let Some(since) = failing_since.filter(|since| now.since(*since) >= FAILING_FOR) {
-            find(AlertKind::Failing, since, "nothing is taken any more; its attempts say why".to_owned());
+            let why = standing.why.as_ref().map(|why| format!("the last attempt: {why}"));
+            find(AlertKind::Failing, since, why.unwrap_or_else(|| "its attempts say why".to_owned()));
+        } else if let Some(since) = waits_since.filter(|since| now.since(*since) >= LATE_AFTER) {
+            find(AlertKind::Late, since, format!("it takes too few: events wait since {since}, {behind} by now"));
         }
         if parked >= MAX_PARKED {
             find(
@@ -88,6 +100,7 @@ impl Hub {
 
     /// Tells what is wrong with each, and switches off those for which too many events wait.
     pub(crate) async fn look_at_destinations(&self) -> Result<(), HubError> {
+        let mut looked_at = Vec::new();
         for mut record in self.store().destinations().await? {
             let mut standing = self.standing_of(&record).await?;
             if standing.behind > record.max_backlog && record.open_gap().is_none() {
@@ -96,13 +109,15 @@ impl Hub {
                 standing = self.standing_of(&record).await?;
             }
             self.destinations().dispatch().port().figures.behind(record.id, standing.behind);
-            self.alerts().stand(record.id, findings(&record, standing, self.clock().now()));
+            self.alerts().stand(record.id, findings(&record, &standing, self.clock().now()));
+            looked_at.push(record);
         }
-        Ok(())
+        self.alerts().look(self.clock().now());
+        self.tell_alerts(&looked_at).await
     }
 
     /// What is wrong with a destination now.
-    pub(crate) fn alerts_of(&self, record: &DestinationRecord, standing: Standing) -> Vec<Alert> {
+    pub(crate) fn alerts_of(&self, record: &DestinationRecord, standing: &Standing) -> Vec<Alert> {
         self.alerts().dated(record.id, findings(record, standing, self.clock().now()))
     }
 
@@ -110,8 +125,19 @@ impl Hub {
         let parked = self.destinations().dispatch().port().figures.of(record.id).parked();
         let mut standing = Standing { parked, ..Standing::default() };
         for progress in self.store().progress(record.id).await? {
-            standing.behind += progress.behind(self.store().head(progress.partition).await?);
+            let behind = progress.behind(self.store().head(progress.partition).await?);
+            standing.behind += behind;
             standing.failing_since = standing.failing_since.max(progress.failing_since);
+            if behind > 0 {
+                let next = self.store().events_after(progress.partition, progress.cursor, 1).await?;
+                let oldest = next.first().map(|event| event.event.detected_at);
+                let oldest = oldest.filter(|oldest| self.alerts().was_there_at_the_last_look(*oldest));
+                standing.oldest = standing.oldest.into_iter().chain(oldest).min();
+            }
+        }
+        if standing.failing_since.is_some() {
+            let newest = AttemptQuery { destination: Some(record.id), limit: 1, ..AttemptQuery::default() };
+            standing.why = self.store().attempts(newest).await?.pop().and_then(|newest| newest.record.detail);
         }
         Ok(standing)
     }
@@ -195,4 +221,72 @@ pub(crate) fn fits(max_backlog: u64, behind: u64) -> Result<(), HubError> {
     }
     let detail = format!("{behind} events would wait, more than max_backlog ({max_backlog}): set a larger one first");
     Err(HubError::refused(422, "/max_backlog", &detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use paidup_store::records::{LaneOrder, Start};
+
+    fn at(minute: u64) -> Timestamp {
+        Timestamp::default().plus(Duration::from_secs(60 * minute))
+    }
+
+    fn record(state: DestinationState, reason: Option<&str>) -> DestinationRecord {
+        DestinationRecord {
+            id: DestinationId([1; 16]),
+            kind: "webhook".to_owned(),
+            name: "hook".to_owned(),
+            settings: Vec::new(),
+            order: LaneOrder::Purchase,
+            filters: Vec::new(),
+            start: Start::Now,
+            state,
+            state_reason: reason.map(str::to_owned),
+            state_since: at(100),
+            max_backlog: 100,
+            keep_trying: Duration::from_secs(75 * 3_600),
+            skip_after: None,
+            gaps: Vec::new(),
+            created_at: at(0),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_follows_from_what_is() {
+        use AlertKind as A;
+        let served = || record(DestinationState::Active, None);
+        let well = Standing::default;
+        let waits = |behind, oldest| Standing { behind, oldest: Some(at(oldest)), ..well() };
+        let fails = |since| Standing { failing_since: Some(at(since)), ..waits(5, since) };
+        let gap = Gap { first: 1, last: 9, events: 9, noted_at: at(1), reason: String::new(), state: GapState::Open };
+        // (name, record, standing, minute, what stands)
+        let table: [(&str, DestinationRecord, Standing, u64, &[AlertKind]); 12] = [
+            ("well", served(), well(), 500, &[]),
+            ("some wait", served(), waits(89, 499), 500, &[]),
+            ("many wait", served(), waits(90, 499), 500, &[A::Backlog]),
+            ("one waits for long", served(), waits(1, 440), 500, &[A::Late]),
+            ("it was resumed just now", served(), waits(1, 2), 159, &[]),
+            ("it was resumed an hour ago", served(), waits(1, 2), 160, &[A::Late]),
+            ("fails for a moment", served(), fails(495), 500, &[]),
+            ("fails for long, which is why it is late", served(), fails(200), 500, &[A::Failing]),
+            ("crowded", served(), Standing { parked: MAX_PARKED, ..well() }, 500, &[A::Crowded]),
+            ("paused by hand", record(DestinationState::Paused, Some(PAUSED_BY_HAND)), waits(5, 2), 500, &[]),
+            ("paused by us", record(DestinationState::Paused, Some("five in a row")), waits(5, 2), 500, &[A::Paused]),
+            (
+                "switched off with a gap",
+                DestinationRecord { gaps: vec![gap], ..record(DestinationState::SwitchedOff, Some("too many")) },
+                waits(101, 2),
+                500,
+                &[A::SwitchedOff, A::Gap],
+            ),
+        ];
+        for (name, record, standing, minute, expected) in table {
+            let found: Vec<AlertKind> =
+                findings(&record, &standing, at(minute)).iter().map(|alert| alert.kind).collect();
+            assert_eq!(found, expected, "{name}");
+        }
+        let why = Standing { why: Some("the receiver answered 500".to_owned()), ..fails(200) };
+        assert_eq!(findings(&served(), &why, at(500))[0].detail, "the last attempt: the receiver answered 500");
+    }
 }

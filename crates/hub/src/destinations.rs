@@ -563,7 +563,7 @@ impl Hub {
             keep_trying: record.keep_trying,
             breaker: self.destinations().dispatch.breaker(record.id),
             gaps: record.gaps.clone(),
-            alerts: self.alerts_of(record, standing),
+            alerts: self.alerts_of(record, &standing),
         })
     }
 

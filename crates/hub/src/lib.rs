@@ -225,6 +225,7 @@ impl Hub {
         let broke_off = self.store().meta(RUNNING).await?.is_some_and(|kept| !kept.is_empty());
         self.store().put_meta(RUNNING, vec![1]).await?;
         self.0.started.store(true, Ordering::Release);
+        self.resume_alerts().await?;
         self.start_destinations(broke_off).await?;
         self.start_backfills().await?;
         self.start_replays().await?;

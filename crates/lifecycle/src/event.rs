@@ -1,6 +1,7 @@
 //! What we say happened. Immutable and self-contained; its JSON is the `paidup` webhook body, the API's answer and what
 //! the log keeps.
 
+use crate::alert::OperatorAlert;
 use crate::closed_set;
 use crate::customer::OtherPurchases;
 use crate::ids::{BundleId, CustomerId, EventId, ProductId, PurchaseId, SourceId};
@@ -137,6 +138,10 @@ closed_set! {
         OfferRedeemed = "OFFER_REDEEMED",
         /// The catalogue changed what a purchase unlocks. Hub.
         EntitlementsChanged = "ENTITLEMENTS_CHANGED",
+        /// A person must act: about the hub itself, not about a purchase (`details.alert`). Only for who asks for it. Hub.
+        OperatorAlert = "OPERATOR_ALERT",
+        /// No longer. Hub.
+        OperatorAlertOver = "OPERATOR_ALERT_OVER",
         /// The line is tested. Hub.
         Test = "TEST",
     }
@@ -375,6 +380,9 @@ pub struct Details {
     /// Found by comparing with the store, not told by it (`reconcile`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detected_by: Option<DetectedBy>,
+    /// What an operator must know, on OPERATOR_ALERT and OPERATOR_ALERT_OVER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<OperatorAlert>,
 }
 
 /// What we say happened. Field order is the JSON's order.

@@ -1,5 +1,6 @@
 //! Which events a destination wants (contract.md, destinations: `filter`).
 
+use crate::alert::is_alert;
 use crate::event::{Event, EventType};
 use crate::ids::SourceId;
 use crate::money::Money;
@@ -13,7 +14,7 @@ const MAX_LISTED: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
-    /// Canonical types.
+    /// Canonical types. Empty: all but operator alerts, which are told only to those who name them.
     pub events: Vec<EventType>,
     /// Environments.
     pub environments: Vec<Environment>,
@@ -36,9 +37,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the destination wants this event. TEST passes every part but the environment's.
+    /// Whether the destination wants this event. TEST passes every part but the environment's. Operator alerts are wanted
+    /// only where `events` names them, whatever the other parts say: those are about purchases.
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
+        if is_alert(event.event_type) {
+            return self.events.contains(&event.event_type);
+        }
         let listed = |empty: bool, found: bool| empty || found;
         listed(self.environments.is_empty(), self.environments.contains(&event.environment))
             && (event.event_type == EventType::Test
@@ -164,5 +169,23 @@ mod tests {
         assert!(!Filter { min_amount: Some(usd(1)), ..all() }.wants(&event), "it is about no money");
         let test = sample::event(EventType::Test, Store::AppStore);
         assert!(Filter { stores: vec![Store::Stripe], min_amount: Some(usd(1)), ..all() }.wants(&test));
+    }
+
+    #[test]
+    fn operator_alerts_are_for_those_who_name_them() {
+        let alert = sample::event(EventType::OperatorAlert, Store::AppStore);
+        let over = sample::event(EventType::OperatorAlertOver, Store::AppStore);
+        let named = Filter { events: vec![EventType::OperatorAlert], ..Filter::default() };
+        assert!(!Filter::default().wants(&alert), "an empty filter means every purchase's events");
+        assert!(named.wants(&alert) && !named.wants(&over));
+        let of_sales = Filter {
+            events: vec![EventType::TransactionProcessed, EventType::OperatorAlertOver],
+            environments: vec![Environment::Sandbox],
+            stores: vec![Store::Stripe],
+            countries: vec!["DE".to_owned()],
+            first_purchase: Some(true),
+            ..Filter::default()
+        };
+        assert!(of_sales.wants(&over), "the other parts are about purchases");
     }
 }

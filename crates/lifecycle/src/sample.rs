@@ -4,16 +4,17 @@
 //! Each type stands in the bundle in which the engine would tell it (lifecycle.md section 5), so that dialects find
 //! their neighbours in `bundle.types`. All fields of [`Event`] are public: change what a case needs.
 
+use crate::alert::{self, AlertKind, AlertSubject, Ending, OperatorAlert, SubjectId};
 use crate::event::{
     AttributeView, Bundle, CustomerView, Details, Edge, EntitlementChange, Event, EventType, MoneyKind, PurchaseView,
     TransactionView,
 };
-use crate::ids::{BundleId, CustomerId, EventId, PurchaseId, SourceId};
+use crate::ids::{BundleId, CustomerId, DestinationId, EventId, PurchaseId, SourceId};
 use crate::money::{Currency, Money};
 use crate::observation::{
     Environment, Hint, Kind, Offer, OfferType, Pause, PendingProduct, Period, PeriodType, Reason, Store,
 };
-use crate::purchase::State;
+use crate::purchase::{Purchase, State};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,7 +46,8 @@ pub const fn home(event_type: EventType) -> Store {
     if is_pause { Store::PlayStore } else { Store::AppStore }
 }
 
-/// The event of that type in its bundle. Grants are always of the store `PROMOTIONAL`, whatever `store` says.
+/// The event of that type in its bundle. Grants are always of the store `PROMOTIONAL`, operator alerts of `EXTERNAL`, whatever
+/// `store` says.
 #[must_use]
 pub fn event(event_type: EventType, store: Store) -> Event {
     let scene = scene(event_type);
@@ -98,6 +100,8 @@ enum Stage {
     GrantRevoked,
     /// Claimed while the store could not be asked.
     Temporary,
+    /// Nothing: it is about the hub.
+    Alert,
 }
 
 /// One bundle of the transition table.
@@ -350,13 +354,22 @@ fn scene(event_type: EventType) -> Scene {
         E::PriceIncreaseAccepted => Scene::unchanged(&[E::PriceIncreaseAccepted], Some(H::PriceIncrease)),
         E::OfferRedeemed => Scene::unchanged(&[E::OfferRedeemed], Some(H::OfferRedeemed)),
         E::EntitlementsChanged => Scene::unchanged(&[E::EntitlementsChanged], None),
+        E::OperatorAlert => Scene { hint: None, ..Scene::first(&[E::OperatorAlert], S::Alert, H::Test) },
+        E::OperatorAlertOver => {
+            Scene { hint: None, at: INSIDE, ..Scene::first(&[E::OperatorAlertOver], S::Alert, H::Test) }
+        }
         E::Test => Scene::unchanged(&[E::Test], Some(H::Test)),
     }
 }
 
 fn build(scene: &Scene, store: Store, index: usize) -> Event {
     let granted = matches!(scene.after, Stage::Granted | Stage::GrantRevoked);
-    let store = if granted { Store::Promotional } else { store };
+    let is_alert = scene.after == Stage::Alert;
+    let store = match (granted, is_alert) {
+        (true, _) => Store::Promotional,
+        (false, true) => Store::External,
+        (false, false) => store,
+    };
     let event_type = scene.types[index];
     let previous = scene.before.map(|stage| view(stage, store));
     let purchase = match &previous {
@@ -375,7 +388,10 @@ fn build(scene: &Scene, store: Store, index: usize) -> Event {
         detected_at: scene.at.plus(Duration::from_secs(2)),
         environment: Environment::Production,
         store,
-        source_id: SourceId::derive(&[b"sample", store.as_str().as_bytes()]),
+        source_id: match is_alert {
+            true => alert::source_id(),
+            false => SourceId::derive(&[b"sample", store.as_str().as_bytes()]),
+        },
         customer: customer(scene),
         entitlements: entitlements(scene, event_type, &purchase),
         transaction: transaction(scene, event_type, &purchase),
@@ -390,6 +406,9 @@ fn build(scene: &Scene, store: Store, index: usize) -> Event {
 }
 
 fn customer(scene: &Scene) -> CustomerView {
+    if scene.after == Stage::Alert {
+        return nobody();
+    }
     let received = scene
         .types
         .iter()
@@ -407,6 +426,21 @@ fn customer(scene: &Scene) -> CustomerView {
             "favourite_colour".to_owned(),
             AttributeView { value: "green".to_owned(), updated_at: FIRST },
         )]),
+    }
+}
+
+/// Under whom operator alerts stand.
+fn nobody() -> CustomerView {
+    let id = alert::customer_id();
+    CustomerView {
+        id,
+        aliases: Vec::new(),
+        revision: 1,
+        app_user_id: id.to_string(),
+        original_app_user_id: id.to_string(),
+        anonymous: true,
+        other_purchases: None,
+        attributes: BTreeMap::new(),
     }
 }
 
@@ -447,7 +481,8 @@ fn entitlements(scene: &Scene, event_type: EventType, purchase: &PurchaseView) -
 }
 
 fn transaction(scene: &Scene, event_type: EventType, purchase: &PurchaseView) -> Option<TransactionView> {
-    if matches!(event_type, EventType::Activate | EventType::Deactivate | EventType::Test) {
+    let is_about_money = !matches!(event_type, EventType::Activate | EventType::Deactivate | EventType::Test);
+    if !is_about_money || alert::is_alert(event_type) {
         return None;
     }
     // REFUND_RECORDED is about a period that is over.
@@ -507,7 +542,25 @@ fn details(scene: &Scene, event_type: EventType, store: Store) -> Details {
         details.new_price = Some(Money { amount_minor: 1299, currency: Currency::USD });
         details.effective_at = Some(SECOND);
     }
+    details.alert = match event_type {
+        EventType::OperatorAlert => failing(None),
+        EventType::OperatorAlertOver => failing(Some(Ending::Passed)),
+        _ => None, // the others are about purchases
+    };
     details
+}
+
+/// Two destinations that take nothing since the first period began.
+fn failing(ending: Option<Ending>) -> Option<OperatorAlert> {
+    let subject = |name: &str| AlertSubject {
+        id: SubjectId::Destination(DestinationId::derive(&[b"sample", name.as_bytes()])),
+        name: name.to_owned(),
+        since: FIRST,
+        until: ending.map(|_| INSIDE),
+        detail: "the last attempt: the receiver answered 503".to_owned(),
+        came_back: 0,
+    };
+    OperatorAlert::of(AlertKind::Failing, vec![subject("#sales"), subject("crm")], ending)
 }
 
 fn first_period() -> Period {
@@ -605,6 +658,7 @@ fn view(stage: Stage, store: Store) -> PurchaseView {
         Stage::BoughtRefunded => PurchaseView { state: State::Revoked, ..bought(base, store) },
         Stage::Temporary => temporary(base, store),
         Stage::Granted => granted(base),
+        Stage::Alert => unknown(base),
         Stage::GrantRevoked => {
             PurchaseView { state: State::Revoked, expiration_reason: Some(Reason::DeveloperInitiated), ..granted(base) }
         }
@@ -648,6 +702,28 @@ fn bought(view: PurchaseView, store: Store) -> PurchaseView {
         period: Some(Period { ends_at: None, ..first_period() }),
         will_renew: None,
         price: Some(Money { amount_minor: 4999, currency: Currency::USD }),
+        ..view
+    }
+}
+
+/// A purchase of which nothing is known: what operator alerts hang on.
+fn unknown(view: PurchaseView) -> PurchaseView {
+    let key = alert::key_of(AlertKind::Failing);
+    PurchaseView {
+        id: Purchase::id_of(&key),
+        store_purchase_id: key.store_purchase_id,
+        product_id: None,
+        product_name: None,
+        entitlements: Vec::new(),
+        period: None,
+        period_type: None,
+        state: State::None,
+        will_renew: None,
+        country: None,
+        original_transaction_id: None,
+        first_purchased_at: None,
+        renewal_number: 0,
+        price: None,
         ..view
     }
 }

@@ -215,6 +215,8 @@ pub struct Changes {
     pub claims: Vec<ClaimRecord>,
     /// The whole new catalogue, its revision one higher.
     pub catalogue: Option<Catalogue>,
+    /// A small thing that the hub keeps by name ([`Setup::put_meta`]), where it must hold together with the rest.
+    pub meta: Option<(&'static str, Vec<u8>)>,
 }
 
 /// A pure decision: what to load, and what to make of it. It runs inside the store's transaction; a panic or a refusal

@@ -178,6 +178,8 @@ pub(super) fn changes_the_message(event: EventType) -> bool {
         | E::PriceIncreaseAccepted
         | E::OfferRedeemed
         | E::EntitlementsChanged
+        | E::OperatorAlert
+        | E::OperatorAlertOver
         | E::Test => false,
     }
 }

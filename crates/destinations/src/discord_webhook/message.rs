@@ -8,11 +8,15 @@ use super::markdown::{Rich, percent_encoded};
 use super::template::{Shown, Template, Variable};
 use super::texts::{CHANGE_TO_UNKNOWN, Topic, Words, words};
 use super::{BillingIssues, Privacy, Revenue, Sandbox, Style};
+use paidup_lifecycle::alert::OperatorAlert;
 use paidup_lifecycle::dialects::revenuecat::{self, IntegrationEvent, Options, integration_events};
 use paidup_lifecycle::event::{Event, EventType};
 use paidup_lifecycle::money::{Currency, Money};
 use paidup_lifecycle::observation::{Environment, Reason, Store};
 use std::collections::BTreeMap;
+
+/// Subjects of an operator alert that get a line of their own.
+const MAX_SUBJECTS: usize = 10;
 
 /// How messages look and which there are: the settings, understood.
 pub(super) struct Look {
@@ -95,15 +99,20 @@ impl Look {
 
     fn own_embed(&self, notice: &Notice<'_>) -> Embed {
         let event = notice.event;
-        // A test is about the line, not about a purchase.
-        let is_test = event.event_type == EventType::Test;
-        let fields = if is_test { Vec::new() } else { self.own_fields(notice) };
+        // A test is about the line, an alert about the hub: neither is about a purchase.
+        let fields = match &event.details.alert {
+            Some(alert) => alert_fields(alert),
+            None if event.event_type == EventType::Test => Vec::new(),
+            None => self.own_fields(notice),
+        };
         let sandbox = event.environment == Environment::Sandbox;
         let badge = if sandbox { " · Sandbox" } else { "" };
+        let mut description = self.text(notice);
+        description.push(each_subject(event));
         Embed {
             title: Some(format!("{} {}{badge}", notice.words.emoji, notice.words.title)),
             url: self.customer_url(event).map(|url| format!("{url}#{}", event.id)),
-            description: self.text(notice),
+            description,
             colour: notice.words.tone.colour(),
             fields,
             footer: footer(event),
@@ -132,8 +141,10 @@ impl Look {
     fn revenuecat_embed(&self, notice: &Notice<'_>) -> Embed {
         let event = notice.event;
         let mut description = Rich::own(&format!("{} ", notice.words.emoji));
-        if notice.template.is_some() {
+        let alert = event.details.alert.as_ref();
+        if notice.template.is_some() || alert.is_some() {
             description.push(self.text(notice));
+            description.push(each_subject(event));
         } else {
             description.push(Rich::own("Customer "));
             description.push(self.customer_link(event));
@@ -141,7 +152,10 @@ impl Look {
         }
         // RevenueCat names the new product where there is one.
         let product = notice.new_product.as_deref().or(notice.product.as_deref()).unwrap_or_default();
-        let mut fields = vec![Field::new("Product", Rich::foreign(product))];
+        let mut fields = match alert {
+            Some(alert) => alert_fields(alert),
+            None => vec![Field::new("Product", Rich::foreign(product))],
+        };
         let is_paid = notice.topic.shows_revenue() && notice.money.is_some_and(|money| money.amount_minor > 0);
         if let Some((name, text)) = self.money_words(notice).filter(|_| is_paid) {
             fields.push(Field::new(name, Rich::own(&text)));
@@ -215,6 +229,8 @@ impl Look {
                 let money = notice.money.map(|money| self.as_shown(event.store, money));
                 money.flatten().map_or(Shown::Nothing, |money| Shown::Number(money.amount_minor))
             }
+            // Names are the operator's, and details quote what others answered.
+            Variable::Alert => foreign(event.details.alert.as_ref().map(|alert| alert.text.as_str())),
         }
     }
 
@@ -234,6 +250,9 @@ impl Look {
     }
 
     fn customer_url(&self, event: &Event) -> Option<String> {
+        if event.details.alert.is_some() {
+            return None;
+        }
         self.public_url.as_ref().map(|base| format!("{base}/customers/{}", event.customer.id))
     }
 
@@ -310,6 +329,24 @@ fn collapse(notices: &mut Vec<Notice<'_>>) {
         };
         notices.retain(|notice| !is_twin(notice));
     }
+}
+
+/// When an operator alert stood.
+fn alert_fields(alert: &OperatorAlert) -> Vec<Field> {
+    let mut fields = vec![Field::new("Since", Rich::date(alert.since, 'f'))];
+    fields.extend(alert.until.map(|until| Field::new("Until", Rich::date(until, 'f'))));
+    fields
+}
+
+/// What is wrong with each of an alert's subjects, where the text is about several.
+fn each_subject(event: &Event) -> Rich {
+    let mut lines = Rich::default();
+    let alert = event.details.alert.as_ref().filter(|alert| alert.count > 1 && alert.until.is_none());
+    for subject in alert.iter().flat_map(|alert| &alert.subjects).take(MAX_SUBJECTS) {
+        lines.push(Rich::own("\n• "));
+        lines.push(Rich::foreign(&format!("{}: {}", subject.name, subject.detail)));
+    }
+    lines
 }
 
 /// Says what must not be mistaken for a sale of today.

@@ -26,6 +26,7 @@ use crate::{
 };
 use message::Look;
 use notes::Notes;
+use paidup_lifecycle::alert::is_alert;
 use paidup_lifecycle::dialects::revenuecat::Options;
 use paidup_lifecycle::event::{Event, EventType};
 use paidup_lifecycle::filter::Filter;
@@ -386,9 +387,10 @@ impl Destination for DiscordWebhook {
 }
 
 impl DiscordWebhook {
-    /// Whether the event belongs into the one message of its purchase.
+    /// Whether the event belongs into the one message of its purchase. What is about no purchase is told anew each time: nobody
+    /// is shown that a message was edited.
     fn follows(&self, event: &Event) -> bool {
-        self.updates == Updates::Edit && event.event_type != EventType::Test
+        self.updates == Updates::Edit && event.event_type != EventType::Test && !is_alert(event.event_type)
     }
 
     /// A message of its own for these events.

@@ -78,6 +78,8 @@ closed_set! {
         SourceId = "source_id",
         /// Money in minor units (cents) as `revenue` says, as a number; negative for refunds. For conditions, and for `money`.
         AmountMinor = "amount_minor",
+        /// On operator alerts: whom and what they are about, in words.
+        Alert = "alert",
     }
 }
 

@@ -4,6 +4,7 @@
 //! <https://www.revenuecat.com/docs/integrations/third-party-integrations/discord>, column "Default Event Name
 //! (Fallback)"; the short sentences are those of the page's samples.
 
+use paidup_lifecycle::alert::is_alert;
 use paidup_lifecycle::dialects::revenuecat::IntegrationEvent;
 use paidup_lifecycle::event::EventType;
 use std::fmt;
@@ -37,13 +38,13 @@ impl Topic {
         }
     }
 
-    /// On without being asked: RevenueCat's nine, and the test of the line.
+    /// On without being asked: RevenueCat's nine, the test of the line, and operator alerts, for which the filter has to ask.
     pub(super) fn is_on_by_default(self) -> bool {
         match self {
             Topic::Integration(event) => {
                 event.is_on_by_default(paidup_lifecycle::dialects::revenuecat::Outlet::Discord)
             }
-            Topic::Canonical(event) => event == EventType::Test,
+            Topic::Canonical(event) => event == EventType::Test || is_alert(event),
         }
     }
 
@@ -123,6 +124,10 @@ pub(super) fn words(topic: Topic) -> Words {
         Topic::Canonical(EventType::Test) => {
             let text = "This is a test from Paidup: messages reach this channel.";
             (HAPPY, Tone::Neutral, text.to_owned(), "is a test: messages reach this channel.".to_owned())
+        }
+        Topic::Canonical(event) if is_alert(event) => {
+            let (emoji, tone, verb, _) = canonical(event);
+            (emoji, tone, format!("{verb}: {{{{alert}}}}"), format!("{verb}."))
         }
         Topic::Canonical(event) => {
             let (emoji, tone, verb, join) = canonical(event);
@@ -263,6 +268,9 @@ fn canonical(event: EventType) -> (&'static str, Tone, &'static str, &'static st
         E::PriceIncreaseAccepted => (HAPPY, Good, "agreed to a higher price", "for"),
         E::OfferRedeemed => (HAPPY, Good, "redeemed an offer", "for"),
         E::EntitlementsChanged => (PLAIN, Neutral, "has other entitlements", "through"),
+        // About the hub: what stands before it in words.
+        E::OperatorAlert => (SCARED, Bad, "Look after this", ""),
+        E::OperatorAlertOver => (PLAIN, Good, "Over", ""),
         E::Test => (HAPPY, Neutral, "tested the line", "for"),
     }
 }
@@ -302,7 +310,8 @@ mod tests {
             assert_eq!(words(topic).text.replace("{{", "<").replace("}}", ">"), *sentence);
         }
         let on: Vec<&str> = Topic::all().filter(|topic| topic.is_on_by_default()).map(Topic::as_str).collect();
-        let expected: Vec<&str> = NINE.iter().map(|(name, _)| *name).chain(["TEST"]).collect();
+        let hub = ["OPERATOR_ALERT", "OPERATOR_ALERT_OVER", "TEST"];
+        let expected: Vec<&str> = NINE.iter().map(|(name, _)| *name).chain(hub).collect();
         assert_eq!(on, expected);
     }
 

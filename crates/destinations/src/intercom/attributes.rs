@@ -214,6 +214,8 @@ pub(super) const fn changes_contact(event_type: EventType) -> bool {
         | E::PriceIncreaseAccepted
         | E::OfferRedeemed
         | E::RetentionMessageRequested
+        | E::OperatorAlert
+        | E::OperatorAlertOver
         | E::Test => false,
     }
 }

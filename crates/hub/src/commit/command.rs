@@ -5,6 +5,7 @@
 //! kept beside the journal and stand in it by their ids.
 
 use crate::claims::RestorePolicies;
+use paidup_lifecycle::alert::OperatorAlert;
 use paidup_lifecycle::catalogue::{Entitlement, Product};
 use paidup_lifecycle::ids::{ClaimId, GrantId, PurchaseId, SourceId};
 use paidup_lifecycle::observation::{PeriodType, Store};
@@ -161,6 +162,11 @@ pub enum Command {
         purchase: PurchaseId,
         /// Any id of the customer, who is made if unknown.
         customer: String,
+    },
+    /// The hub found something that an operator must know, or that it is over.
+    TellAlerts {
+        /// What, in this order.
+        alerts: Vec<OperatorAlert>,
     },
 }
 

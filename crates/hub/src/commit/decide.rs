@@ -7,6 +7,7 @@ use super::owners::{Answered, temporary_key};
 use super::work::Work;
 use super::{Received, Report};
 use crate::claims::{ClaimBody, RestorePolicies};
+use paidup_lifecycle::alert;
 use paidup_lifecycle::customer::Customer;
 use paidup_lifecycle::engine::{ENGINE_VERSION, Input};
 use paidup_lifecycle::ids::{CustomerId, NotificationId, PurchaseId};
@@ -32,6 +33,8 @@ const HISTORY: Duration = Duration::from_secs(86_400);
 pub(crate) struct Deciding {
     pub(crate) command: Command,
     pub(crate) received: Vec<Received>,
+    /// What the hub keeps by name together with it.
+    pub(crate) beside: Option<(&'static str, Vec<u8>)>,
     pub(crate) abilities: Arc<Abilities>,
     pub(crate) now: Timestamp,
     pub(crate) seed: [u8; 16],
@@ -85,6 +88,10 @@ impl Decision for Deciding {
                 wants.aliases.extend([customer.clone(), to.clone()]);
                 wants.purchases.clone_from(purchases);
             }
+            Command::TellAlerts { alerts } => {
+                wants.customers.push(alert::customer_id());
+                wants.purchases.extend(alerts.iter().map(|told| Purchase::id_of(&alert::key_of(told.kind))));
+            }
         }
         wants
     }
@@ -120,7 +127,8 @@ impl Decision for Deciding {
             | Command::PutProduct { .. }
             | Command::DeleteProduct { .. }
             | Command::PutEntitlement { .. }
-            | Command::DeleteEntitlement { .. } => Vec::new(),
+            | Command::DeleteEntitlement { .. }
+            | Command::TellAlerts { .. } => Vec::new(),
         }
     }
 
@@ -142,6 +150,7 @@ impl Decision for Deciding {
         }
         let abilities = work.save(&mut changes, &self.report);
         changes.journal = Some(self.journal(before, abilities, &changes));
+        changes.meta.clone_from(&self.beside);
         Ok(changes)
     }
 }
@@ -199,6 +208,10 @@ impl Deciding {
             }
             Command::Transfer { customer, to, purchases } => {
                 work.transfer(customer, to, purchases)?;
+                !work.is_untouched()
+            }
+            Command::TellAlerts { alerts } => {
+                alerts.iter().for_each(|alert| work.tell_alert(alert));
                 !work.is_untouched()
             }
             Command::Grant { .. }

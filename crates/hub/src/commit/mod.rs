@@ -2,6 +2,7 @@
 //! goes through [`Hub::commit`]. Load, decide (pure: `decide.rs`), save, in one transaction that is durable before the
 //! answer. The journal keeps what was decided on; `rebuild` folds it through the same decision.
 
+mod alerts;
 pub(crate) mod by_hand;
 pub mod command;
 pub(crate) mod decide;
@@ -190,10 +191,31 @@ impl Hub {
         command: Command,
         received: Vec<Received>,
     ) -> Result<Done, HubError> {
+        self.decide(urgency, command, received, None).await
+    }
+
+    /// The same for a command that brings nothing, with something that the hub keeps by name: both or neither.
+    pub(crate) async fn commit_beside(
+        &self,
+        urgency: Urgency,
+        command: Command,
+        beside: (&'static str, Vec<u8>),
+    ) -> Result<Done, HubError> {
+        self.decide(urgency, command, Vec::new(), Some(beside)).await
+    }
+
+    async fn decide(
+        &self,
+        urgency: Urgency,
+        command: Command,
+        received: Vec<Received>,
+        beside: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<Done, HubError> {
         let report = Arc::new(Report::default());
         let decision = Deciding {
             command,
             received,
+            beside,
             abilities: self.sources().abilities(),
             now: self.clock().now(),
             seed: self.chance().seed(),

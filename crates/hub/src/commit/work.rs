@@ -310,7 +310,7 @@ impl<'a> Work<'a> {
         self.seal(outcome, from);
     }
 
-    fn seal(&mut self, outcome: Outcome, from: CustomerId) {
+    pub(super) fn seal(&mut self, outcome: Outcome, from: CustomerId) {
         let mut owner = self.customer(outcome.purchase.customer);
         let mut former = (owner.id != from).then(|| self.customer(from));
         let sealing = Sealing {
@@ -352,22 +352,8 @@ impl<'a> Work<'a> {
         };
         remember(&mut purchase, received.digest());
         purchase.seq += 1;
-        let draft = Draft {
-            row: "test",
-            event_type: EventType::Test,
-            subject: Subject::Owner,
-            edge: None,
-            occurred_at: at,
-            purchase: Arc::new(test_view(&purchase, &self.catalogue)),
-            previous: None,
-            access: None,
-            transaction: None,
-            reason: None,
-            hint: Some(Hint::Test),
-            inferred: false,
-            backfill: false,
-            details: Details::default(),
-        };
+        let view = test_view(&purchase, &self.catalogue);
+        let draft = Draft { hint: Some(Hint::Test), ..alone("test", EventType::Test, at, view) };
         let from = purchase.customer;
         self.seal(Outcome { purchase, events: vec![draft], questions: Vec::new(), next_deadline: None }, from);
         id
@@ -581,6 +567,26 @@ pub(crate) fn unmapped(catalogue: &Catalogue) -> usize {
 /// A product's id always follows from its key, so that a rebuild gives the same.
 pub(crate) fn product_id_of(product_id: &str, store: Option<Store>) -> ProductId {
     ProductId::derive(&[product_id.as_bytes(), store.map_or("", Store::as_str).as_bytes()])
+}
+
+/// An event that is about no access and no money, alone in its bundle.
+pub(super) fn alone(row: &'static str, event_type: EventType, occurred_at: Timestamp, view: PurchaseView) -> Draft {
+    Draft {
+        row,
+        event_type,
+        subject: Subject::Owner,
+        edge: None,
+        occurred_at,
+        purchase: Arc::new(view),
+        previous: None,
+        access: None,
+        transaction: None,
+        reason: None,
+        hint: None,
+        inferred: false,
+        backfill: false,
+        details: Details::default(),
+    }
 }
 
 /// A purchase of which nothing is known, with the product that RevenueCat's TEST names.

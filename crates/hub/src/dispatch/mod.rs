@@ -37,6 +37,7 @@ use figures::Figures;
 use futures_util::FutureExt;
 use orders::Order;
 use paidup_destinations::{Destination, LoggedEvent};
+use paidup_lifecycle::alert;
 use paidup_lifecycle::ids::DestinationId;
 use paidup_store::Store;
 use paidup_store::records::{DestinationState, FilterVersion, LaneOrder};
@@ -103,7 +104,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether it wants an event: by the filter that held at the event's place in the log, and by its own settings.
+    /// Whether it wants an event: by the filter that held at the event's place in the log, and by its own settings. No
+    /// destination is told of its own trouble alone: while it lasts it could not be told, and afterwards it knows.
     #[must_use]
     pub fn wants(&self, event: &LoggedEvent) -> bool {
         let holds = |version: &&FilterVersion| {
@@ -111,7 +113,19 @@ impl Target {
             from.is_none_or(|(_, first)| *first <= event.position)
         };
         let filter = self.filters.iter().rev().find(holds);
-        filter.is_none_or(|version| version.filter.wants(&event.event)) && self.destination.skips(event).is_none()
+        filter.is_none_or(|version| version.filter.wants(&event.event)) && self.tells(event)
+    }
+
+    /// The same by its filter as it is now: what a changed filter lets through can be made up for.
+    #[must_use]
+    pub fn wants_now(&self, event: &LoggedEvent) -> bool {
+        let filter = self.filters.last();
+        filter.is_none_or(|version| version.filter.wants(&event.event)) && self.tells(event)
+    }
+
+    /// Whatever its filter says.
+    fn tells(&self, event: &LoggedEvent) -> bool {
+        self.destination.skips(event).is_none() && !alert::is_only_about(&event.event, self.id)
     }
 }
 

@@ -196,6 +196,7 @@ fn because(turn: &Turn, kept: &KeptCause, name_of: &impl Fn(SourceId) -> String)
             format!("{product_id} was claimed and its store could not be asked by {}", kept.decided_at)
         }
         (Command::EndClaim { reason, .. }, _) => format!("a claim came to nothing: {reason}"),
+        (Command::TellAlerts { .. }, _) => format!("the hub found it by itself by {}", kept.decided_at),
     }
 }
 

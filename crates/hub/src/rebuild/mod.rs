@@ -209,6 +209,7 @@ pub(crate) async fn decision(
     Ok(Ok(Deciding {
         command: input.command,
         received,
+        beside: None,
         abilities: Arc::new(input.abilities),
         now: entry.record.decided_at,
         seed: entry.record.seed,

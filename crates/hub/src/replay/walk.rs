@@ -71,7 +71,7 @@ impl Hub {
                 position = event.position - 1;
                 break;
             }
-            for target in targets.iter().filter(|target| wants_now(target, event)) {
+            for target in targets.iter().filter(|target| target.wants_now(event)) {
                 if record.query.only.is_none() || self.was_given_up(target, event).await? {
                     self.replay_to(target, event).await?;
                     told += 1;
@@ -184,10 +184,4 @@ impl Hub {
         found.truncate(PAGE);
         Ok(found)
     }
-}
-
-/// By its filter as it is now, and by its own settings: what a changed filter lets through can be made up for.
-fn wants_now(target: &Target, event: &LoggedEvent) -> bool {
-    let filter = target.filters.last();
-    filter.is_none_or(|version| version.filter.wants(&event.event)) && target.destination.skips(event).is_none()
 }

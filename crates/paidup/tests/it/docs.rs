@@ -2,7 +2,11 @@
 
 use crate::support::{Receiver, TestHub, start};
 use paidup_hub::config::SETTINGS;
+use paidup_lifecycle::alert::AlertKind;
+use paidup_lifecycle::event::EventType;
+use paidup_lifecycle::observation::Store;
 use paidup_lifecycle::purchase::State;
+use paidup_lifecycle::sample;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -50,6 +54,7 @@ fn every_setting_is_on_the_page_about_settings_and_the_reverse() {
     assert_eq!(rows, expected, "docs/settings.md is the program's own list");
     // Other pages name settings too; none may be made up.
     for name in [
+        "alerts.md",
         "api.md",
         "install.md",
         "deliveries.md",
@@ -119,6 +124,22 @@ async fn the_event_on_the_page_about_events_is_shaped_as_events_are() {
         assert!(page.contains(name.as_str()), "docs/events.md does not speak of {name}");
     }
     hub.stop().await;
+}
+
+#[test]
+fn the_page_about_alerts_has_every_kind_and_an_event_as_it_is() {
+    let page = page("alerts.md");
+    for kind in AlertKind::ALL {
+        assert!(page.contains(&format!("| `{kind}` | ")), "no row for {kind}");
+    }
+    let json = page.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let example: Value = serde_json::from_str(json).expect("the example is JSON");
+    let event = sample::event(EventType::OperatorAlert, Store::External);
+    let (mut shown, mut real) = (BTreeSet::new(), BTreeSet::new());
+    names(&example, "", &mut shown);
+    names(&serde_json::to_value(event).expect("JSON"), "", &mut real);
+    let invented: Vec<_> = shown.difference(&real).collect();
+    assert!(invented.is_empty(), "docs/alerts.md shows what such events do not have: {invented:?}");
 }
 
 #[test]

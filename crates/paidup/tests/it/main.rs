@@ -6,6 +6,7 @@
 mod support;
 mod walk;
 
+mod alerts;
 mod amazon;
 mod app_store;
 mod app_store_api;

@@ -5,6 +5,7 @@
 
 use crate::support::{ADMIN_KEY, TestHub};
 use paidup_hub::clock::Clock as _;
+use paidup_lifecycle::event::EventType;
 use paidup_lifecycle::time::Timestamp;
 use paidup_simulator::calendar::{self, Calendar};
 use paidup_simulator::compare::{events_exactly, wrong_events};
@@ -21,6 +22,7 @@ use paidup_simulator::standins::receiver::{Receiver, ReceiverOptions};
 use paidup_simulator::stores::{StoreKind, amazon, discord, play};
 use paidup_simulator::traffic::Disorder;
 use paidup_simulator::truth::After;
+use paidup_store::records::EventQuery;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,11 +84,15 @@ async fn walk(settings: &[(&str, &str)], simulation: Simulation, clock: Clock, s
         assert!(compared.iter().all(Reconciled::is_whole), "{compared:?}");
         quiet(&hub).await;
     }
-    let head = hub.hub.store().head(0).await.expect("a head");
     hub.until("every delivery", async |hub| {
         // What was in the way of one passes with time.
         hub.clock.advance(Duration::from_secs(1));
-        (receiver.report().distinct >= head).then_some(())
+        // What the hub tells of itself, such as that a store is silent for long, is not asked for.
+        let types = vec![EventType::OperatorAlert, EventType::OperatorAlertOver];
+        let alerts = EventQuery { types, limit: 200, ..EventQuery::default() };
+        let alerts = hub.hub.store().events(alerts).await.expect("alerts");
+        let head = hub.hub.store().head(0).await.expect("a head");
+        (receiver.report().distinct + alerts.len() as u64 >= head).then_some(())
     })
     .await;
     Walked { hub, simulation, receiver, story }

@@ -13,6 +13,7 @@ cases! {
     a_refusal_undoes_one_decision_only,
     a_panic_undoes_one_decision_only,
     a_broken_rule_undoes_one_decision_only,
+    what_is_kept_by_name_holds_together_with_its_decision,
     what_was_undone_is_not_seen_again,
     before_follows_owners_and_merges,
     a_decision_may_want_more_of_what_it_sees,
@@ -109,6 +110,18 @@ async fn a_broken_rule_undoes_one_decision_only(store: Arc<dyn Store>) {
     assert_eq!(store.purchase(bought.id).await.unwrap(), None);
     assert_eq!(store.customer(&stranger.id.to_string()).await.unwrap(), None);
     assert_eq!(store.notification(kept.id).await.unwrap(), None);
+}
+
+async fn what_is_kept_by_name_holds_together_with_its_decision(store: Arc<dyn Store>) {
+    let named = |value: &[u8]| Some(("told", value.to_vec()));
+    save(&*store, Changes { meta: named(b"one"), ..Changes::default() }).await;
+    assert_eq!(store.meta("told").await.unwrap().as_deref(), Some(b"one".as_slice()));
+    let stranger = customer("stranger");
+    let twice = event(EventType::Activate, &purchase("sub-9", &stranger), 5);
+    let changes = Changes { meta: named(b"two"), events: vec![twice.clone(), twice], ..Changes::default() };
+    let bad = deciding(Wants::default(), move |_| Ok(changes.clone()));
+    only_the_bad_one_fails(store.clone(), bad).await;
+    assert_eq!(store.meta("told").await.unwrap().as_deref(), Some(b"one".as_slice()));
 }
 
 /// What a failed command wrote is not what the next decision sees, whether its neighbours' writes stayed or not.

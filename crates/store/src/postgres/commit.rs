@@ -2,7 +2,7 @@
 
 use super::db::{Outcome, int};
 use super::session::{Known, Session};
-use super::{agenda, claims, customers, events, journal, lookups, notifications, purchases};
+use super::{agenda, claims, customers, events, journal, lookups, notifications, purchases, setup};
 use crate::{Before, Changes, Committed, Decision, StoreError, Wants};
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::ids::{CustomerId, PurchaseId};
@@ -153,6 +153,9 @@ fn save(session: &mut Session, changes: Changes) -> Outcome<Committed> {
     }
     for claim in &changes.claims {
         claims::put(db, claim)?;
+    }
+    if let Some((name, value)) = &changes.meta {
+        setup::put_meta(&mut session.db, name, value)?;
     }
     if let Some(catalogue) = changes.catalogue {
         put_catalogue(session, catalogue)?;

@@ -4,7 +4,7 @@ use super::db::{Outcome, int};
 use super::hot::{HotCustomer, HotPurchase};
 use super::rows::Rows;
 use super::session::Session;
-use super::{agenda, claims, customers, events, journal, lookups, notifications, purchases, snowflakes};
+use super::{agenda, claims, customers, events, journal, lookups, notifications, purchases, setup, snowflakes};
 use crate::{Before, Changes, Committed, Decision, StoreError, Wants};
 use paidup_lifecycle::catalogue::Catalogue;
 use paidup_lifecycle::customer::Customer;
@@ -217,6 +217,9 @@ fn save(session: &mut Session, mut rows: Rows, changes: Changes) -> Outcome<Comm
     }
     for claim in &changes.claims {
         claims::put(db, claim)?;
+    }
+    if let Some((name, value)) = &changes.meta {
+        setup::put_meta(&session.db, name, value)?;
     }
     if let Some(catalogue) = changes.catalogue {
         put_catalogue(session, catalogue)?;

@@ -181,7 +181,7 @@ impl From<Gap> for GapAnswer {
 /// What a person must know about.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlertAnswer {
-    /// Of destinations: `backlog`, `crowded`, `failing`, `gap`, `paused`, `switched_off`; of sources: `credentials`, `silent`,
+    /// Of destinations: `backlog`, `crowded`, `failing`, `gap`, `late`, `paused`, `switched_off`; of sources: `credentials`, `silent`,
     /// `unreachable`.
     kind: String,
     /// Since when.

@@ -131,6 +131,8 @@ pub const fn family(event_type: EventType) -> Family {
         | E::PriceIncreaseAccepted
         | E::OfferRedeemed
         | E::EntitlementsChanged
+        | E::OperatorAlert
+        | E::OperatorAlertOver
         | E::Test => Family::Extension,
     }
 }

@@ -175,7 +175,13 @@ fn families_have_purchaselys_sizes() {
     assert_eq!(count(Family::Lifecycle), 28);
     assert_eq!(count(Family::Offer), 12);
     assert_eq!(count(Family::Transactional), 1);
-    for event_type in [EventType::PaymentFailed, EventType::PromoGranted, EventType::Test, EventType::RefundReversed] {
+    for event_type in [
+        EventType::PaymentFailed,
+        EventType::PromoGranted,
+        EventType::OperatorAlert,
+        EventType::Test,
+        EventType::RefundReversed,
+    ] {
         assert!(is_extension(event_type), "{event_type}");
     }
 }

@@ -239,6 +239,8 @@ pub const fn row(event_type: EventType) -> Row {
         E::PriceIncreasePending => tells![cell(RcType::PriceIncreaseConsentRequired)],
         E::PriceIncreaseAccepted => tells![cell(RcType::PriceIncreaseConsentApproved)],
         E::OfferRedeemed | E::EntitlementsChanged => NONE,
+        // About the hub, of which RevenueCat knows nothing.
+        E::OperatorAlert | E::OperatorAlertOver => NONE,
         E::Test => tells![cell(RcType::Test)],
     }
 }

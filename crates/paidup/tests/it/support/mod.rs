@@ -203,11 +203,21 @@ impl TestHub {
         paidup_hub::clock::Clock::now(&self.clock).to_string()
     }
 
-    /// Every event's type, oldest first.
+    /// Every event's type, oldest first, but for what the hub tells of itself: to a clock that is moved by days what waits
+    /// for a moment waits long.
     pub(crate) async fn types(&self) -> Vec<String> {
         let mut events = self.events().await;
         events.reverse();
-        events.iter().map(|event| event["type"].as_str().unwrap_or_default().to_owned()).collect()
+        let types = events.iter().map(|event| event["type"].as_str().unwrap_or_default().to_owned());
+        types.filter(|name| !name.starts_with("OPERATOR_ALERT")).collect()
+    }
+
+    /// What the hub told of itself, oldest first.
+    pub(crate) async fn alerts(&self) -> Vec<String> {
+        let mut events = self.events().await;
+        events.reverse();
+        let types = events.iter().map(|event| event["type"].as_str().unwrap_or_default().to_owned());
+        types.filter(|name| name.starts_with("OPERATOR_ALERT")).collect()
     }
 
     /// Every event, newest first.

@@ -108,6 +108,8 @@ const CELLS: &str = "
     PRICE_INCREASE_ACCEPTED                   | PA        | PA      | PA      | PA      | -       | PA
     OFFER_REDEEMED                            | -
     ENTITLEMENTS_CHANGED                      | -
+    OPERATOR_ALERT                            | -
+    OPERATOR_ALERT_OVER                       | -
     TEST                                      | TE
 ";
 

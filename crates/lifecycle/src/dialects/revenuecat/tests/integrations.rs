@@ -37,6 +37,8 @@ const BOTH: &str = "
     PROMO_REVOKED                             | cancel end
     REFUND_REVERSED                           | -
     PAYMENT_FAILED                            | -
+    OPERATOR_ALERT                            | -
+    OPERATOR_ALERT_OVER                       | -
     TEST                                      | -
 ";
 
