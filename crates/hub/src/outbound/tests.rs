@@ -98,7 +98,8 @@ async fn a_request_goes_out_as_it_is_with_the_clients_own_host_and_length() {
     let head = String::from_utf8(answer.body().to_vec()).unwrap();
     assert!(head.starts_with("POST /hook?x=1 HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("host: {address}")), "{head}");
-    assert!(head.contains("content-length: 3") && !head.contains("99"), "{head}");
+    // Not a bare number: the port may have it in it.
+    assert!(head.contains("content-length: 3") && !head.contains("content-length: 99"), "{head}");
     assert!(head.contains("x-mine: 1") && head.contains("user-agent: Paidup/"), "{head}");
     assert!(!head.contains("accept-encoding"), "{head}");
 }
