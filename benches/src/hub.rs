@@ -69,7 +69,7 @@ fn zipf(number: u64, customers: u64) -> u64 {
 }
 
 /// A start of a subscription.
-fn purchase(number: u64) -> Value {
+pub(crate) fn purchase(number: u64) -> Value {
     json!({
         "id": format!("start-{number}"), "observed_at": time(EPOCH_MS + number as i64), "reason": "purchased",
         "environment": "PRODUCTION", "store": "STRIPE", "customer_id": format!("user-{number}"),
@@ -81,7 +81,7 @@ fn purchase(number: u64) -> Value {
 }
 
 /// The `number`-th notification of the load: renewal switched off or on, so exactly one event; 1.2 KB.
-fn toggle(number: u64, customer: u64, off: bool) -> Vec<u8> {
+pub(crate) fn toggle(number: u64, customer: u64, off: bool) -> Vec<u8> {
     json!({
         "id": format!("toggle-{number}"), "observed_at": time(EPOCH_MS + 100_000_000 + number as i64),
         "reason": if off { "renewal_disabled" } else { "renewal_enabled" }, "environment": "PRODUCTION",

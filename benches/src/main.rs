@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
 
 mod apple;
+mod days;
 mod hang;
 mod hub;
 mod kill;
@@ -34,6 +35,8 @@ enum What {
     Isolation,
     /// A store whose API hangs, for six times `seconds` in each of ten windows; not part of `all`.
     Hang,
+    /// Thirty virtual days with pruning, day by day; not part of `all`.
+    Days,
     /// Bytes on disk.
     Disk,
     /// Memory with undelivered events.
@@ -113,6 +116,9 @@ async fn main() -> Result<()> {
     }
     if arguments.what == What::Hang {
         table.extend(hang::hang(&folder("hang")?, size.duration * 6).await?);
+    }
+    if arguments.what == What::Days {
+        table.extend(days::days(&folder("days")?).await?);
     }
     if wants(What::Disk) {
         table.extend(rows::disk(&folder("disk")?).await?);
