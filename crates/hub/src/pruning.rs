@@ -20,6 +20,10 @@ pub struct Pruned {
     pub notifications: u64,
     /// Of the log.
     pub events: u64,
+    /// Decisions of which nothing else is left.
+    pub journal: u64,
+    /// What was to be looked up at stores, and was given up.
+    pub lookups: u64,
     /// Tries at delivering.
     pub attempts: u64,
     /// What destinations remembered.
@@ -34,8 +38,17 @@ impl Hub {
         loop {
             match self.prune().await {
                 Ok(pruned) if pruned == Pruned::default() => {}
-                Ok(Pruned { notifications, events, attempts, memories, clues }) => {
-                    tracing::info!(notifications, events, attempts, memories, clues, "old rows were forgotten");
+                Ok(Pruned { notifications, events, journal, lookups, attempts, memories, clues }) => {
+                    tracing::info!(
+                        notifications,
+                        events,
+                        journal,
+                        lookups,
+                        attempts,
+                        memories,
+                        clues,
+                        "old rows were forgotten"
+                    );
                 }
                 Err(error) => tracing::warn!(%error, "old rows cannot be forgotten now"),
             }
@@ -59,6 +72,11 @@ impl Hub {
         }
         if let Some(kept) = retention.notifications {
             pruned.notifications = store.prune_notifications(before(kept)).await?;
+            pruned.lookups = store.prune_lookups(before(kept)).await?;
+        }
+        // A rebuild folds all of the journal or none, an explanation names entries: it goes with the last of the two.
+        if let (Some(notifications), Some(events)) = (retention.notifications, retention.events) {
+            pruned.journal = store.prune_journal(before(notifications.max(events))).await?;
         }
         self.end_old_claims().await?;
         pruned.memories = store.prune_memories(MEMORIES_KEPT).await?;

@@ -288,7 +288,10 @@ pub trait Log {
     fn prune_events(&self, before: Timestamp) -> Answer<'_, u64>;
     /// Removes notifications received before `before`, in the same way. The newest one stays.
     fn prune_notifications(&self, before: Timestamp) -> Answer<'_, u64>;
-    /// How far both were pruned.
+    /// Removes journal entries decided before `before`, in the same way, as long as neither an event nor a notification
+    /// that is kept came from them. The newest one stays.
+    fn prune_journal(&self, before: Timestamp) -> Answer<'_, u64>;
+    /// How far all three were pruned.
     fn pruned(&self) -> Answer<'_, Pruned>;
     /// Newest first, optionally only those that concern no purchase; page on with the last one's number.
     fn notifications(&self, query: NotificationQuery) -> Answer<'_, Vec<(u64, KeptNotification)>>;
@@ -373,6 +376,8 @@ pub trait Agenda {
     fn clue(&self, source: SourceId, name: &str) -> Answer<'_, Option<bytes::Bytes>>;
     /// Forgets clues that were last written before `before`, in slices; answers how many.
     fn prune_clues(&self, before: Timestamp) -> Answer<'_, u64>;
+    /// Forgets lookups that were given up and first wanted before `before`, in slices. Answers how many.
+    fn prune_lookups(&self, before: Timestamp) -> Answer<'_, u64>;
 }
 
 /// Sources, destinations, keys.

@@ -719,6 +719,8 @@ pub struct Pruned {
     pub notification: u64,
     /// Position of the last event that was removed; 0: none was.
     pub position: u64,
+    /// The last journal entry that was removed; 0: none was.
+    pub entry: u64,
 }
 
 /// How the store is.

@@ -71,10 +71,11 @@ pub async fn verify(
     let from = hub.store();
     let mut report = Report { mismatches: from.verify_journal(MAX_NAMED).await?, ..Report::default() };
     let pruned = from.pruned().await?;
-    if pruned.notification > 0 {
+    if pruned.notification > 0 || pruned.entry > 0 {
         report.unchecked.push(format!(
-            "the journal cannot be folded, because notifications up to number {} were pruned and it was decided on them;              the digests of the journal and of the notifications that are left were checked",
-            pruned.notification
+            "the journal cannot be folded, because notifications up to number {} and journal entries up to {} were pruned; \
+             the digests of those that are left were checked",
+            pruned.notification, pruned.entry
         ));
         return Ok(report);
     }

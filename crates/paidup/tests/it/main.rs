@@ -15,6 +15,7 @@ mod bad_input;
 mod connect;
 mod crash;
 mod customers;
+mod days;
 mod delivery;
 mod discord_api;
 mod discord_source;

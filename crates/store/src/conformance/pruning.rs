@@ -5,6 +5,7 @@ use crate::records::*;
 use crate::*;
 use bytes::Bytes;
 use paidup_lifecycle::event::EventType;
+use paidup_lifecycle::ids::LookupId;
 
 cases! {
     events_are_pruned_up_to_what_is_needed,
@@ -12,6 +13,8 @@ cases! {
     notifications_are_pruned_and_the_journal_stays_whole,
     events_keep_what_pruned_notifications_told,
     a_gap_that_is_open_holds_nothing_back,
+    the_journal_is_pruned_once_nothing_that_is_kept_came_from_it,
+    lookups_that_were_given_up_are_forgotten,
 }
 
 /// A renewal of one purchase in each of these seconds.
@@ -47,7 +50,7 @@ async fn events_are_pruned_up_to_what_is_needed(store: Arc<dyn Store>) {
     assert_eq!(store.prune_events(at(201)).await.unwrap(), 160, "only the old ones, over several slices");
     assert_eq!(positions(&*store).await, (201..=250).collect::<Vec<u64>>());
     assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 49, "the newest stays");
-    assert_eq!(store.pruned().await.unwrap(), Pruned { notification: 0, position: 249 });
+    assert_eq!(store.pruned().await.unwrap(), Pruned { position: 249, ..Pruned::default() });
     assert_eq!(store.head(0).await.unwrap(), 250);
     let late = store.put_destination(destination("late", Start::Beginning)).await.unwrap().id;
     assert_eq!(store.progress(late).await.unwrap(), [Progress::at(0, 249)], "the beginning is what is left");
@@ -82,7 +85,7 @@ async fn notifications_are_pruned_and_the_journal_stays_whole(store: Arc<dyn Sto
     assert_eq!(store.prune_notifications(received_at).await.unwrap(), 0, "all of one moment, and that is not over");
     let after = received_at.plus(std::time::Duration::from_secs(1));
     assert_eq!(store.prune_notifications(after).await.unwrap(), 249);
-    assert_eq!(store.pruned().await.unwrap(), Pruned { notification: 249, position: 0 });
+    assert_eq!(store.pruned().await.unwrap(), Pruned { notification: 249, ..Pruned::default() });
     let left = store.notifications(NotificationQuery { limit: 200, ..NotificationQuery::default() }).await.unwrap();
     assert_eq!(left, old[..1]);
     assert_eq!(store.notification(old[1].1.id).await.unwrap(), None);
@@ -129,4 +132,52 @@ async fn a_gap_that_is_open_holds_nothing_back(store: Arc<dyn Store>) {
     assert_eq!(resumed.gaps, [skipped, caught_up], "what is no longer kept is told apart");
     assert_eq!(store.progress(resumed.id).await.unwrap(), [Progress::at(0, 14)]);
     assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 3, "closed, it holds the log back again");
+}
+
+async fn the_journal_is_pruned_once_nothing_that_is_kept_came_from_it(store: Arc<dyn Store>) {
+    renewed(&*store, 1..=250).await;
+    let first = async || {
+        let entries = store.journal_after(0, 0, 1).await.unwrap();
+        entries[0].entry
+    };
+    assert_eq!(store.prune_journal(at(1_000)).await.unwrap(), 0, "its events are kept");
+    assert_eq!(store.prune_events(at(151)).await.unwrap(), 150);
+    assert_eq!(store.prune_journal(at(1_000)).await.unwrap(), 0, "its notifications are kept");
+    let listed = store.notifications(NotificationQuery { limit: 200, ..NotificationQuery::default() }).await.unwrap();
+    assert!(
+        store.prune_notifications(listed[0].1.received_at.plus(std::time::Duration::from_secs(1))).await.unwrap() > 0
+    );
+    assert_eq!(store.prune_journal(at(101)).await.unwrap(), 100, "only the old ones");
+    assert_eq!((first().await, store.pruned().await.unwrap().entry), (101, 100));
+    assert_eq!(store.prune_journal(at(1_000)).await.unwrap(), 50, "the events that are left can be explained");
+    assert_eq!(first().await, 151);
+    assert_eq!(store.verify_journal(10).await.unwrap(), [], "what is left hangs on what was pruned");
+    renewed(&*store, 251..=251).await;
+    assert_eq!(store.prune_events(at(1_000)).await.unwrap(), 100);
+    assert_eq!(store.prune_journal(at(1_000)).await.unwrap(), 99, "what the newest notification is from stays");
+    assert_eq!(store.journal_after(0, 0, 10).await.unwrap().len(), 2);
+    assert_eq!(store.verify_journal(10).await.unwrap(), []);
+}
+
+async fn lookups_that_were_given_up_are_forgotten(store: Arc<dyn Store>) {
+    let lookup = |name: &str, asked_since, ask_at| LookupRecord {
+        id: LookupId::derive(&[name.as_bytes()]),
+        source_id: SOURCE,
+        name: name.to_owned(),
+        context: String::new(),
+        why: "a test".to_owned(),
+        unless_known: None,
+        asked_since: at(asked_since),
+        ask_at,
+        attempts: 0,
+        last_error: None,
+        reconciles: false,
+    };
+    let lookups = vec![lookup("old", 10, None), lookup("young", 20, None), lookup("waits", 1, Some(at(99)))];
+    save(&*store, Changes { lookups, ..Changes::default() }).await;
+    assert_eq!(store.prune_lookups(at(10)).await.unwrap(), 0);
+    assert_eq!(store.prune_lookups(at(11)).await.unwrap(), 1);
+    let mut left: Vec<String> = store.lookups(10).await.unwrap().into_iter().map(|lookup| lookup.name).collect();
+    left.sort();
+    assert_eq!(left, ["waits", "young"]);
 }

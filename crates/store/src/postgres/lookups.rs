@@ -135,6 +135,18 @@ pub(super) fn clue(db: &mut Db, source: SourceId, name: &str) -> Outcome<Option<
 /// Clues of one slice of pruning: small rows.
 const CLUES: i64 = 500;
 
+/// Forgets some lookups that were given up and first wanted before `before`; answers how many.
+pub(super) fn prune(db: &mut Db, before: Timestamp) -> Outcome<u64> {
+    db.execute(
+        "DELETE FROM lookups
+         WHERE id IN (SELECT id
+                      FROM lookups
+                      WHERE ask_at IS NULL AND asked_since < $1
+                      LIMIT $2)",
+        &[&before.as_millis(), &CLUES],
+    )
+}
+
 /// Forgets some clues that were last written before `before`; answers how many.
 pub(super) fn prune_clues(db: &mut Db, before: Timestamp) -> Outcome<u64> {
     db.execute(

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "reconciles", include_str!("../../migrations/postgres/0008_reconciles.sql")),
     (9, "replays", include_str!("../../migrations/postgres/0009_replays.sql")),
     (10, "lane_policies", include_str!("../../migrations/postgres/0010_lane_policies.sql")),
+    (11, "journal_pruning", include_str!("../../migrations/postgres/0011_journal_pruning.sql")),
 ];
 
 /// Whether our tables are there. Refuses a schema with another program's tables and one of a newer version; changes

@@ -118,6 +118,10 @@ impl Log for PostgresStore {
         self.in_slices(move |session| pruning::notifications(session, before))
     }
 
+    fn prune_journal(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| pruning::journal(session, before))
+    }
+
     fn pruned(&self) -> Answer<'_, Pruned> {
         self.read(pruning::pruned)
     }
@@ -272,6 +276,10 @@ impl Agenda for PostgresStore {
 
     fn prune_clues(&self, before: Timestamp) -> Answer<'_, u64> {
         self.in_slices(move |session| lookups::prune_clues(&mut session.db, before))
+    }
+
+    fn prune_lookups(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| lookups::prune(&mut session.db, before))
     }
 }
 

@@ -142,7 +142,22 @@ pub(super) fn clue(db: &Db, source: SourceId, name: &str) -> Outcome<Option<byte
     kept.map(|kept| db.unpack(&kept, "clues", "answer", name).map(Into::into)).transpose()
 }
 
-/// Clues of one slice of pruning: small rows.
+/// Forgets some lookups that were given up and first wanted before `before`; answers how many.
+pub(super) fn prune(db: &Db, before: Timestamp) -> Outcome<u64> {
+    let removed = db
+        .conn
+        .prepare_cached(
+            "DELETE FROM lookups
+             WHERE id IN (SELECT id
+                          FROM lookups
+                          WHERE ask_at IS NULL AND asked_since < ?1
+                          LIMIT ?2)",
+        )?
+        .execute((before.as_millis(), CLUES))?;
+    Ok(removed as u64)
+}
+
+/// Clues, or lookups, of one slice of pruning: small rows.
 const CLUES: i64 = 500;
 
 /// Forgets some clues that were last written before `before`; answers how many.

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "reconciles", include_str!("../../migrations/sqlite/0008_reconciles.sql")),
     (9, "replays", include_str!("../../migrations/sqlite/0009_replays.sql")),
     (10, "lane_policies", include_str!("../../migrations/sqlite/0010_lane_policies.sql")),
+    (11, "journal_pruning", include_str!("../../migrations/sqlite/0011_journal_pruning.sql")),
 ];
 
 /// Marks our files ("Paid"), so that another program's database is never taken for ours.

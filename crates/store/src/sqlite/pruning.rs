@@ -1,4 +1,4 @@
-//! Forgets the oldest notifications and events. Always from the beginning of a log on, so what is left has no gaps and one
+//! Forgets the oldest notifications, events and journal entries. Always from the beginning of a log on, so what is left has no gaps and one
 //! number says what is missing. Each slice is one command of the writer and takes a few milliseconds.
 
 use super::db::{Db, Outcome, int, uint};
@@ -12,11 +12,20 @@ const ROWS: u64 = 100;
 /// Entries of filed places in one slice: small, side by side, without indexes.
 const PLACES: i64 = 1_000;
 
-/// How far both logs were pruned.
+/// How far the logs were pruned.
 pub(super) fn pruned(db: &Db) -> Outcome<Pruned> {
-    let mut statement =
-        db.conn.prepare_cached("SELECT pruned_notification, pruned_position FROM heads WHERE partition = 0")?;
-    Ok(statement.query_row([], |row| Ok(Pruned { notification: uint(row.get(0)?), position: uint(row.get(1)?) }))?)
+    let mut statement = db
+        .conn
+        .prepare_cached("SELECT pruned_notification, pruned_position, pruned_entry FROM heads WHERE partition = 0")?;
+    Ok(statement.query_row([], |row| {
+        Ok(Pruned { notification: uint(row.get(0)?), position: uint(row.get(1)?), entry: uint(row.get(2)?) })
+    })?)
+}
+
+/// The chain digest of the last journal entry that was pruned: the one before the first that is left.
+pub(super) fn pruned_chain(db: &Db) -> Outcome<[u8; 32]> {
+    let mut statement = db.conn.prepare_cached("SELECT pruned_chain FROM heads WHERE partition = 0")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 pub(super) const NEEDED: &str = "
@@ -155,5 +164,43 @@ fn places(db: &Db, pruned: u64) -> Outcome<u64> {
                                                   LIMIT ?2)",
         )?
         .execute((int(pruned / super::notifications::BUCKET), PLACES))?;
+    Ok(removed as u64)
+}
+
+/// Removes some journal entries decided before `before`; answers how many.
+pub(super) fn journal(session: &mut Session, before: Timestamp) -> Outcome<u64> {
+    let (db, head) = (&session.db, session.heads.entry);
+    let done = pruned(db)?;
+    // Events say which entry told them: what is kept can be explained. Those of old versions do not.
+    let told: Option<Option<i64>> = db
+        .conn
+        .prepare_cached("SELECT entry FROM events WHERE position > ?1 ORDER BY position LIMIT 1")?
+        .query_row([int(done.position)], |row| row.get(0))
+        .optional()?;
+    let told = told.map_or(head, |entry| entry.map_or(0, uint));
+    let most = told.min(head).saturating_sub(1).min(done.entry + ROWS);
+    let needed: Option<i64> = db
+        .conn
+        .prepare_cached(
+            "SELECT entry
+             FROM journal
+             WHERE entry > ?1 AND entry <= ?2 AND (decided_at >= ?3 OR kept_from + length(kept) / 16 - 1 > ?4)
+             ORDER BY entry
+             LIMIT 1",
+        )?
+        .query_row((int(done.entry), int(most), before.as_millis(), int(done.notification)), |row| row.get(0))
+        .optional()?;
+    let last = needed.map_or(most, |needed| uint(needed) - 1);
+    if last <= done.entry {
+        return Ok(0);
+    }
+    db.conn
+        .prepare_cached(
+            "UPDATE heads
+             SET pruned_entry = ?1, pruned_chain = (SELECT chain FROM journal WHERE entry = ?1)
+             WHERE partition = 0",
+        )?
+        .execute([int(last)])?;
+    let removed = db.conn.prepare_cached("DELETE FROM journal WHERE entry <= ?1")?.execute([int(last)])?;
     Ok(removed as u64)
 }

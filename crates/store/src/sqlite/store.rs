@@ -115,6 +115,10 @@ impl Log for SqliteStore {
         })
     }
 
+    fn prune_journal(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| pruning::journal(session, before))
+    }
+
     fn pruned(&self) -> Answer<'_, Pruned> {
         self.read(pruning::pruned)
     }
@@ -292,6 +296,10 @@ impl Agenda for SqliteStore {
 
     fn prune_clues(&self, before: Timestamp) -> Answer<'_, u64> {
         self.in_slices(move |session| lookups::prune_clues(&session.db, before))
+    }
+
+    fn prune_lookups(&self, before: Timestamp) -> Answer<'_, u64> {
+        self.in_slices(move |session| lookups::prune(&session.db, before))
     }
 }
 

@@ -77,8 +77,9 @@ impl Check {
                 self.last_entry = heads.entry;
                 self.last_chain = heads.chain;
                 self.last_notification = heads.notification;
-                self.pruned = pruning::pruned(db)?.notification;
-                Stage::Journal { after: 0, chain: Some([0; 32]) }
+                let pruned = pruning::pruned(db)?;
+                self.pruned = pruned.notification;
+                Stage::Journal { after: int(pruned.entry), chain: Some(pruning::pruned_chain(db)?) }
             }
             Stage::Journal { after, chain } => self.journal(db, after, chain)?,
             Stage::Notifications { after } => self.notifications(db, after)?,
