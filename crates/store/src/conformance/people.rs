@@ -7,6 +7,7 @@ use paidup_lifecycle::purchase::FirstPeriod;
 
 cases! {
     every_alias_answers_the_same,
+    ids_beside_one_that_is_not_there_are_found_on_both_sides,
     a_purchase_answers_to_its_other_ids,
     merged_customers_answer_as_the_one_they_were_merged_into,
     rows_are_replaced_whole,
@@ -28,6 +29,26 @@ async fn every_alias_answers_the_same(store: Arc<dyn Store>) {
     }
     for id in ["user-2", "", "cus_00000000000000000000000000", "'; DROP TABLE customers; --"] {
         assert_eq!(store.customer(id).await.unwrap(), None, "{id}");
+    }
+}
+
+async fn ids_beside_one_that_is_not_there_are_found_on_both_sides(store: Arc<dyn Store>) {
+    // Longer than what an index looks at first, and alike up to there.
+    let (long, longer) = (format!("n{}a", "x".repeat(80)), format!("n{}b", "x".repeat(80)));
+    let owner = customer("m");
+    let all = ["Anna", "anna", "bert", "zoë", "ß", long.as_str(), longer.as_str()];
+    let aliases = all.iter().map(|alias| ((*alias).to_owned(), owner.id)).collect();
+    save(&*store, Changes { customers: vec![owner.clone()], aliases, ..Changes::default() }).await;
+    for (asked, limit, expected) in [
+        ("b", 2, vec!["bert", &long, "anna", "Anna"]),
+        ("bert", 1, vec!["bert", "anna"]),
+        ("", 2, vec!["Anna", "anna"]),
+        ("Ω", 2, vec!["ß", "zoë"]),
+        (&longer, 1, vec![longer.as_str(), &long]),
+        ("'; DROP TABLE aliases; --", 1, vec!["Anna"]),
+    ] {
+        let found = store.aliases_around(asked, limit).await.unwrap();
+        assert_eq!(found, expected, "{asked}");
     }
 }
 

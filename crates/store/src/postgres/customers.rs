@@ -206,7 +206,7 @@ pub(super) fn aliases_around(db: &mut Db, alias: &str, limit: usize) -> Outcome<
         let sql = format!(
             "SELECT alias
              FROM aliases
-             WHERE (substring(alias FROM 1 FOR 64), alias) {compared} (substring($1 FROM 1 FOR 64), $1)
+             WHERE (substring(alias FROM 1 FOR 64), alias) {compared} (substring($1::bytea FROM 1 FOR 64), $1::bytea)
              ORDER BY substring(alias FROM 1 FOR 64){order}, alias{order}
              LIMIT $2"
         );
