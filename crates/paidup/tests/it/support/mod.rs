@@ -117,6 +117,11 @@ impl TestHub {
             // Tests move the clock by months: they say when stores are compared with.
             ("PAIDUP_RECONCILE_HOURS".to_owned(), "0".to_owned()),
         ];
+        if database.starts_with("postgres:") {
+            // There is no file beside which a key could be made: all hubs would make one in the same folder.
+            environment
+                .push(("PAIDUP_MASTER_KEY".to_owned(), "the master key of every test hub on PostgreSQL".to_owned()));
+        }
         environment.retain(|(name, _)| settings.iter().all(|(given, _)| given != name));
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut config = Config::load(environment, None).expect("settings");
