@@ -302,7 +302,7 @@ impl World {
                 self.clock.advance(self.step);
             }
         };
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_secs(600);
         assert!(tokio::time::timeout(patience, moved).await.is_ok(), "never came: {what}");
     }
 
