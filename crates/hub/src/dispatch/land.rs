@@ -135,7 +135,8 @@ impl Dispatcher {
             for one in taken {
                 self.gauges.retried.inc();
                 if self.breaker.failed(one.position, now) {
-                    tracing::error!(destination.id = %self.target.id, reason = failure.why, "the destination is down");
+                    // The alert that a person must act on is the error (`hub/alerts`): this one may come and go.
+                    tracing::warn!(destination.id = %self.target.id, reason = failure.why, "the destination is down");
                 }
             }
         } else {
