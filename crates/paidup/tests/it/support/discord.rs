@@ -154,7 +154,11 @@ impl Bot {
         self.hub
             .until("every answer", async |hub| {
                 let waiting = hub.get("/v1/lookups").await;
-                waiting["data"].as_array().is_some_and(Vec::is_empty).then_some(())
+                // The clock may have passed a deadline too: an answer still to come would tell what is put next.
+                let asked = hub.get("/v1/questions").await["data"].as_array().cloned().unwrap_or_default();
+                let now = hub.hub.clock().now();
+                let due = asked.iter().any(|one| at(&text(&one["next_try_at"])) <= now);
+                (!due && waiting["data"].as_array().is_some_and(Vec::is_empty)).then_some(())
             })
             .await;
         self.hub.types().await.split_off(before)
