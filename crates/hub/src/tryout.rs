@@ -99,13 +99,12 @@ impl Hub {
     pub async fn preview_destination(&self, id: DestinationId, event: &LoggedEvent) -> Result<Preview, HubError> {
         let record = self.destination_record(id).await?;
         let target = self.target(&record)?;
-        let wanted = record.filters.last().is_none_or(|version| version.filter.wants(&event.event));
         let memory = memory_kept(&**self.store(), id, target.destination.about(&event.event)).await?;
         let rehearsed = rehearse(&*target.destination, std::slice::from_ref(event), &memory, self.clock().now());
         Ok(match rehearsed {
             Ok(requests) => Preview {
                 requests: requests.iter().map(|request| masked(&target, request)).collect(),
-                skipped: (!wanted).then(|| "the filter does not let this event pass".to_owned()),
+                skipped: (!target.lets_pass_now(event)).then(|| "the filter does not let this event pass".to_owned()),
             },
             Err(reason) => Preview { requests: Vec::new(), skipped: Some(reason.0) },
         })

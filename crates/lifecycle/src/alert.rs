@@ -183,13 +183,8 @@ pub struct AlertSubject {
     /// What is wrong with it and what to do; once it is over, what was wrong. Never contains a secret.
     pub detail: String,
     /// How often it was over for a moment and came back, which was not told.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::purchase::is_zero")]
     pub came_back: u32,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
-const fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 /// What an alert's event says.

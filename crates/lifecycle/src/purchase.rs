@@ -198,7 +198,8 @@ pub struct Asked {
     pub again_at: Timestamp,
 }
 
-fn is_zero(count: &u32) -> bool {
+/// Whether a count is not worth writing.
+pub(crate) fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 

@@ -201,8 +201,8 @@ impl Posting {
             (Asked::Post, None) => None,
             (Asked::Post, Some(body)) => match &self.draft.place {
                 Place::Channel => {
-                    let named = (budget::channel_of(self.target.id()), budget::channel(&body.channel_id));
-                    self.steps.push_back(Step::Join(named.0, named.1));
+                    let channel = budget::channel(&body.channel_id);
+                    self.steps.push_back(Step::Join(budget::channel_of(self.target.id()), channel));
                     Some((body.id, None))
                 }
                 Place::Post { .. } => {

@@ -119,8 +119,13 @@ impl Target {
     /// The same by its filter as it is now: what a changed filter lets through can be made up for.
     #[must_use]
     pub fn wants_now(&self, event: &LoggedEvent) -> bool {
-        let filter = self.filters.last();
-        filter.is_none_or(|version| version.filter.wants(&event.event)) && self.tells(event)
+        self.lets_pass_now(event) && self.tells(event)
+    }
+
+    /// What its filter says as it is now.
+    #[must_use]
+    pub fn lets_pass_now(&self, event: &LoggedEvent) -> bool {
+        self.filters.last().is_none_or(|version| version.filter.wants(&event.event))
     }
 
     /// Whatever its filter says.

@@ -132,8 +132,8 @@ pub(super) fn clue(db: &mut Db, source: SourceId, name: &str) -> Outcome<Option<
     row.map(|row| Ok(db.unpack(get(&row, 0)?, "clues", "answer", name)?.into())).transpose()
 }
 
-/// Clues of one slice of pruning: small rows.
-const CLUES: i64 = 500;
+/// Rows of one slice of pruning: small ones.
+const SLICE: i64 = 500;
 
 /// Forgets some lookups that were given up and first wanted before `before`; answers how many.
 pub(super) fn prune(db: &mut Db, before: Timestamp) -> Outcome<u64> {
@@ -143,7 +143,7 @@ pub(super) fn prune(db: &mut Db, before: Timestamp) -> Outcome<u64> {
                       FROM lookups
                       WHERE ask_at IS NULL AND asked_since < $1
                       LIMIT $2)",
-        &[&before.as_millis(), &CLUES],
+        &[&before.as_millis(), &SLICE],
     )
 }
 
@@ -156,6 +156,6 @@ pub(super) fn prune_clues(db: &mut Db, before: Timestamp) -> Outcome<u64> {
                                      WHERE noted_at < $1
                                      ORDER BY noted_at
                                      LIMIT $2)",
-        &[&before.as_millis(), &CLUES],
+        &[&before.as_millis(), &SLICE],
     )
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// The log is copied back each time it has grown by so many pages (256 KiB). A sync of many pages all over the file holds
 /// up the writer's own syncs, which share the disk with it: with pieces of 4 MiB that was the slowest hundredth of all
-/// commits. Under load the log grows by more than a piece meanwhile, so pieces become larger by themselves.
+/// deliveries. Under load the log grows by more than a piece meanwhile, so pieces become larger by themselves.
 const PIECE: i64 = 256 * 1024 / PAGE_BYTES;
 
 /// Past so many pages (64 MiB) it has to start over. Reading that much again after a crash takes about 100 ms.

@@ -153,12 +153,12 @@ pub(super) fn prune(db: &Db, before: Timestamp) -> Outcome<u64> {
                           WHERE ask_at IS NULL AND asked_since < ?1
                           LIMIT ?2)",
         )?
-        .execute((before.as_millis(), CLUES))?;
+        .execute((before.as_millis(), SLICE))?;
     Ok(removed as u64)
 }
 
-/// Clues, or lookups, of one slice of pruning: small rows.
-const CLUES: i64 = 500;
+/// Rows of one slice of pruning: small ones.
+const SLICE: i64 = 500;
 
 /// Forgets some clues that were last written before `before`; answers how many.
 pub(super) fn prune_clues(db: &Db, before: Timestamp) -> Outcome<u64> {
@@ -172,6 +172,6 @@ pub(super) fn prune_clues(db: &Db, before: Timestamp) -> Outcome<u64> {
                                          ORDER BY noted_at
                                          LIMIT ?2)",
         )?
-        .execute((before.as_millis(), CLUES))?;
+        .execute((before.as_millis(), SLICE))?;
     Ok(removed as u64)
 }

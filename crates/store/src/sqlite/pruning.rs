@@ -1,5 +1,5 @@
-//! Forgets the oldest notifications, events and journal entries. Always from the beginning of a log on, so what is left has no gaps and one
-//! number says what is missing. Each slice is one command of the writer and takes a few milliseconds.
+//! Forgets the oldest notifications, events and journal entries. Always from the beginning of a log on, so what is left has
+//! no gaps and one number says what is missing. Each slice is one command of the writer and takes a few milliseconds.
 
 use super::db::{Db, Outcome, int, uint};
 use super::session::Session;
